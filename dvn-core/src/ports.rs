@@ -1,0 +1,30 @@
+//! The ports: what a DVN needs from the world. All are object-safe, async and `Debug + Send + Sync`.
+//!
+//! Four make a DVN: [`ChainSource`] hints, [`Verifier`] convinces, [`Signer`] signs, [`Submitter`] puts on chain.
+//! The others are what it remembers by, gathered in [`Store`] so that an embedder replaces one and keeps the rest.
+
+mod chain_source;
+mod clock;
+mod cosigner;
+mod journal;
+mod outbox;
+mod queue;
+mod records;
+mod signer;
+mod store;
+mod submitter;
+mod verifier;
+
+pub use chain_source::{Assignment, ChainSource, Head, Scan};
+pub use clock::{Clock, SystemClock};
+pub use cosigner::{Cosigner, Proposal};
+pub use journal::{Intent, Journal, JournalRow};
+pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
+pub use queue::{JobQueue, LocalQueue};
+pub use records::{
+    AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease, Leases,
+};
+pub use signer::Signer;
+pub use store::{JobStore, Observed, Store, Tally};
+pub use submitter::{Chain, Outcome, SignedAttestation, Submitter, Settlement};
+pub use verifier::{Observation, Verification, Verifier};

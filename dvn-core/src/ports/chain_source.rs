@@ -1,0 +1,66 @@
+use std::{fmt, ops::RangeInclusive};
+
+use async_trait::async_trait;
+
+use super::Chain;
+use crate::{error::ChainSourceError, ids::BlockNumber, job::Location, packet::Claim};
+
+/// A source chain's newest and newest settled height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Head {
+    /// The newest block that enough seats have.
+    pub latest: BlockNumber,
+    /// The newest block that is final by the chain's configured finality. Never above `latest`.
+    pub settled: BlockNumber,
+}
+
+/// A packet that seems to be assigned to our DVN. A hint: only the location is used further on, and everything is read
+/// again there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Assignment {
+    /// Where the `PacketSent` log stands.
+    pub location: Location,
+    /// What it seems to say.
+    pub claim: Claim,
+}
+
+/// What a range of blocks holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Scan {
+    /// In order of block and log.
+    pub assignments: Vec<Assignment>,
+    /// The last block that is covered: at least the first one asked for, perhaps less than the last.
+    pub through: BlockNumber,
+}
+
+/// Says what was assigned to us on a source chain, up to which height, and follows its head.
+///
+/// It hints and never decides: a source that leaves out a packet loses it, one that invents a packet makes the verifier
+/// look and nothing more.
+#[async_trait]
+pub trait ChainSource: fmt::Debug + Send + Sync {
+    /// The chain's name and eid.
+    fn chain(&self) -> &Chain;
+
+    /// Waits until the head differs from `seen`; without `seen`, answers at once.
+    ///
+    /// # Errors
+    /// [`ChainSourceError`]; a caller asks again after the disposition's pause.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn next_head(&self, seen: Option<Head>) -> Result<Head, ChainSourceError>;
+
+    /// Reads a range, in as small steps as the nodes demand, and may stop before its end. It answers only for blocks
+    /// that a threshold of seats was asked about and has.
+    ///
+    /// # Errors
+    /// [`ChainSourceError`]; nothing of the range counts as read then.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn scan(&self, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError>;
+}

@@ -1,0 +1,44 @@
+use std::fmt;
+
+use alloy_primitives::{Address, Signature};
+use async_trait::async_trait;
+
+use crate::{
+    error::CosignError,
+    ids::{ChainTime, Confirmations, Eid},
+    job::Location,
+};
+
+/// What a cosigner is asked to attest, in meaning and never in bytes: the cosigner reads the packet itself, and builds
+/// call data and digest from its own pinned contracts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "what goes over the wire")]
+pub struct Proposal {
+    /// The packet.
+    pub location: Location,
+    /// Where it goes.
+    pub dst_eid: Eid,
+    /// What to state.
+    pub confirmations: Confirmations,
+    /// Until when.
+    pub expiration: ChainTime,
+}
+
+/// Something that verifies a proposal by its own observation and returns one signature: this node's attestor, or a peer.
+#[async_trait]
+pub trait Cosigner: fmt::Debug + Send + Sync {
+    /// A name for logs and metrics.
+    fn name(&self) -> &str;
+
+    /// The address it signs with for this destination, or nothing where it does not serve it.
+    fn address(&self, dst_eid: Eid) -> Option<Address>;
+
+    /// Verifies and signs.
+    ///
+    /// # Errors
+    /// [`CosignError`], which says whether asking again can help.
+    ///
+    /// # Cancel safety
+    /// The cosigner may have signed, and journaled, when the future is dropped; asking again is safe.
+    async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError>;
+}

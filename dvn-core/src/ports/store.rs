@@ -1,0 +1,118 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+
+use super::{AuditLog, Cursors, Evidence, FinalizedHashes, Halts, Head, Journal, Leases, Outbox};
+use crate::{
+    error::StoreError,
+    ids::{Eid, Guid, JobId},
+    job::{Job, State},
+};
+
+/// What a store made of an observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "new or known")]
+pub enum Observed {
+    /// The job is new.
+    New,
+    /// The job was there; this is how it stands, unchanged.
+    Known(Box<Job>),
+}
+
+/// A count of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct Tally {
+    /// Source.
+    pub src_eid: Eid,
+    /// Destination.
+    pub dst_eid: Eid,
+    /// State, with its reason.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}
+
+/// Jobs, one per claim.
+#[async_trait]
+pub trait JobStore: fmt::Debug + Send + Sync {
+    /// Inserts a job unless its id is known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn observe(&self, job: &Job) -> Result<Observed, StoreError>;
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Saves a job that was loaded, if nobody saved it in between, and counts its version up, here and in the store.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Conflict`](crate::error::StoreErrorKind::Conflict) where somebody did.
+    async fn save(&self, job: &mut Job) -> Result<(), StoreError>;
+
+    /// Ids of jobs whose [`Wake::At`](crate::job::Wake::At) has come, earliest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Ids of a source's jobs whose [`Wake::AtHead`](crate::job::Wake::AtHead) is at most `head.latest` and whose block is
+    /// at most `head.settled`, lowest block first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Jobs for a destination in one state, oldest first by observation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn in_state(&self, dst_eid: Eid, state: State, limit: usize) -> Result<Vec<Job>, StoreError>;
+
+    /// All jobs of a slot.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn by_guid(&self, guid: Guid) -> Result<Vec<Job>, StoreError>;
+
+    /// All jobs of a source transaction, by log index.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn by_transaction(&self, tx_hash: B256) -> Result<Vec<Job>, StoreError>;
+
+    /// Counts by path and state; states without jobs are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn tally(&self) -> Result<Vec<Tally>, StoreError>;
+}
+
+/// Everything durable. Replace one port and keep the rest.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain bundle whose fields users replace")]
+pub struct Store {
+    /// Jobs.
+    pub jobs: Arc<dyn JobStore>,
+    /// How far each source is read.
+    pub cursors: Arc<dyn Cursors>,
+    /// Hashes of final blocks.
+    pub finalized: Arc<dyn FinalizedHashes>,
+    /// What was ever signed.
+    pub journal: Arc<dyn Journal>,
+    /// Stops.
+    pub halts: Arc<dyn Halts>,
+    /// Transactions.
+    pub outbox: Arc<dyn Outbox>,
+    /// What convinced us.
+    pub evidence: Arc<dyn Evidence>,
+    /// What was decided.
+    pub audit: Arc<dyn AuditLog>,
+    /// Who leads.
+    pub leases: Arc<dyn Leases>,
+}

@@ -1,0 +1,127 @@
+use std::fmt;
+
+use alloy_primitives::{Address, B256};
+use async_trait::async_trait;
+
+use super::SubmissionId;
+use crate::{
+    attestation::Attestation,
+    destination::DestinationView,
+    error::SubmitError,
+    ids::{BlockRef, Eid, JobId},
+    packet::Claim,
+    signature::{Committee, SignatureSet},
+};
+
+/// A chain as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Chain {
+    /// The name in the configuration, used in logs and as metric label.
+    pub name: String,
+    /// The LayerZero endpoint id.
+    pub eid: Eid,
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.eid)
+    }
+}
+
+/// One call ready for `DVN.execute`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct SignedAttestation {
+    /// The job that it is for.
+    pub job: JobId,
+    /// What was signed.
+    pub attestation: Attestation,
+    /// Exactly the quorum.
+    pub signatures: SignatureSet,
+}
+
+/// What became of a submitted attestation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Our `PayloadVerified` log, with these very values, was read by quorum.
+    Attested {
+        /// The block.
+        block: BlockRef,
+        /// The transaction.
+        tx_hash: B256,
+    },
+    /// The transaction is mined, or its nonce is used by another one, and our log is not there: nothing happened.
+    Ineffective {
+        /// What the contract's events say, for people.
+        reason: String,
+    },
+}
+
+/// The fate of one item of one submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct Settlement {
+    /// Which transaction.
+    pub submission: SubmissionId,
+    /// Which job.
+    pub job: JobId,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// Says what a destination already knows and puts signed attestations on it.
+#[async_trait]
+pub trait Submitter: fmt::Debug + Send + Sync {
+    /// The destination.
+    fn chain(&self) -> &Chain;
+
+    /// `vid`, quorum, and which of `candidates` are signers, of the DVN contract, read by quorum.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError>;
+
+    /// What the destination knows about a claim, all read at one block.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError>;
+
+    /// Makes one transaction of the batch: durable in the outbox first, then broadcast. An item whose job is in an open
+    /// transaction already is not sent again; its open transaction is named instead. A failed broadcast is no
+    /// error: [`Submitter::settle`] repeats it.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing of the batch is durable or sent then.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves either nothing or a durable transaction that [`Submitter::settle`] goes on with.
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError>;
+
+    /// Looks after open transactions: sends again what the nodes forgot, replaces what is stuck, and reports what is
+    /// decided. A report repeats until [`Submitter::close`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; what is open stays open.
+    async fn settle(&self) -> Result<Vec<Settlement>, SubmitError>;
+
+    /// Ends the reports about a transaction, once the jobs have taken note.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError>;
+
+    /// Whether transactions are open.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn is_busy(&self) -> Result<bool, SubmitError>;
+
+    /// Newest block that is final here, so that what was read at or below it stands.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn settled(&self) -> Result<crate::ids::BlockNumber, SubmitError>;
+}

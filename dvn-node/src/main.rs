@@ -1,0 +1,2 @@
+//! dvn-node
+fn main() {}
