@@ -5,16 +5,18 @@
 use std::fmt;
 
 use alloy_primitives::{Address, B256, Bytes, eip191_hash_message, keccak256};
-use alloy_sol_types::{SolCall, sol};
+use alloy_sol_types::SolCall;
 
 use crate::{
     ids::{ChainTime, Confirmations, Vid},
     packet::Claim,
 };
 
-sol! {
-    /// `ReceiveUln302`, selector 0x0223536e.
-    function verify(bytes packetHeader, bytes32 payloadHash, uint64 confirmations);
+mod abi {
+    alloy_sol_types::sol! {
+        /// `ReceiveUln302`, selector 0x0223536e.
+        function verify(bytes packetHeader, bytes32 payloadHash, uint64 confirmations);
+    }
 }
 
 /// The meaning of one signature: "this packet is real and has this many confirmations", for one destination.
@@ -37,7 +39,7 @@ impl Attestation {
     /// ABI-encoded `verify` call.
     #[must_use]
     pub fn call_data(&self) -> Bytes {
-        let call = verifyCall {
+        let call = abi::verifyCall {
             packetHeader: self.claim.header.encode(),
             payloadHash: self.claim.payload_hash.0,
             confirmations: self.confirmations.0,
@@ -78,4 +80,4 @@ impl fmt::Display for Attestation {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -91,4 +91,4 @@ impl DestinationView {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -235,15 +235,16 @@ port_error! {
 port_error! {
     /// Why a [`Cosigner`](crate::ports::Cosigner) gave no signature.
     CosignError, CosignErrorKind {
-        /// Real so far, not deep or final enough in the cosigner's own view.
-        NotYet => "packet is not final yet", Disposition::Retry { after: SOON };
+        /// Real so far, not deep or final enough in the cosigner's own view, or signed with other confirmations that
+        /// have not expired yet.
+        NotYet => "packet may not be signed yet", Disposition::Retry { after: SOON };
         /// The cosigner could not be reached or could not verify.
         Unavailable => "cosigner is not available", Disposition::Retry { after: SOON };
         /// The cosigner's source or destination is halted.
         Halted => "chain is halted", Disposition::Retry { after: LATER };
         /// The cosigner's own look at the packet does not support the proposal.
         Refused => "cosigner refused the proposal", Disposition::Reject;
-        /// Another payload was signed for the slot, or the same with other confirmations while that is still valid.
+        /// Another payload was signed for the slot.
         Equivocation => "slot is already signed otherwise", Disposition::Reject;
         /// The cosigner's verifier saw a contradiction.
         Contradiction => "seats contradict each other", Disposition::Halt;

@@ -184,7 +184,7 @@ impl State {
     pub fn apply(self, step: Move) -> Result<Self, IllegalMove> {
         let illegal = Err(IllegalMove { from: self, step });
         match step {
-            Move::Observe => self.only(matches!(self, Self::Observed | Self::Waiting | Self::Orphaned), Self::Observed, illegal),
+            Move::Observe => self.only(self.is_before_signing() || matches!(self, Self::Orphaned), Self::Observed, illegal),
             Move::Wait => self.only(self.is_before_signing() || matches!(self, Self::Held(_)), Self::Waiting, illegal),
             Move::Verify => self.only(
                 matches!(self, Self::Observed | Self::Waiting | Self::Signed | Self::Attested | Self::Submitted)
@@ -203,7 +203,9 @@ impl State {
         }
     }
 
-    const fn is_before_signing(self) -> bool {
+    /// Whether no signature of this job was asked for yet.
+    #[must_use]
+    pub const fn is_before_signing(self) -> bool {
         matches!(self, Self::Observed | Self::Waiting | Self::Verified)
     }
 

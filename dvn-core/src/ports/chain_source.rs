@@ -18,12 +18,15 @@ pub struct Head {
 /// A packet that seems to be assigned to our DVN. A hint: only the location is used further on, and everything is read
 /// again there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+#[expect(clippy::exhaustive_structs, reason = "what a source, an embedder's too, has to say")]
 pub struct Assignment {
-    /// Where the `PacketSent` log stands.
+    /// Where the `PacketSent` log stands. Where seats name several places for one claim, the one that most of them name.
     pub location: Location,
     /// What it seems to say.
     pub claim: Claim,
+    /// Whether as many seats as the threshold reported it here. One seat's word is enough to look at a new packet, but
+    /// not to move a known one to another block.
+    pub agreed: bool,
 }
 
 /// What a range of blocks holds.

@@ -1,0 +1,269 @@
+//! Policy, then journal, then signer: the only code that uses the attesting key.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use alloy_primitives::{Address, Signature};
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use tracing::{info, warn};
+
+use crate::{
+    assess::{AssessError, Assessment, Judged, Views},
+    attestation::Attestation,
+    error::{
+        CosignError, CosignErrorKind, JournalError, JournalErrorKind, SignError, SignErrorKind, SubmitErrorKind,
+        VerifyErrorKind,
+    },
+    ids::{Eid, Vid},
+    job::Hold,
+    policy::{self, Verdict},
+    ports::{Clock, Cosigner, Evidence, HaltScope, Halts, Intent, Journal, Proposal, Signer, Submitter},
+    signature,
+};
+
+/// Signs what it has verified itself, and nothing else.
+///
+/// A proposal names a packet and two numbers. The attestor reads the packet with its own verifier and the destination
+/// with its own seats, builds the call from what it read, makes the intent durable, and only then uses the key.
+pub struct Attestor {
+    views: Views,
+    keys: BTreeMap<Eid, Key>,
+    journal: Arc<dyn Journal>,
+    evidence: Arc<dyn Evidence>,
+    halts: Arc<dyn Halts>,
+    clock: Arc<dyn Clock>,
+    life: Duration,
+}
+
+/// The attesting key for one DVN contract.
+struct Key {
+    signer: Arc<dyn Signer>,
+    /// The contract's `vid` is immutable; what was read first is what is signed ever after.
+    vid: OnceCell<Vid>,
+}
+
+impl fmt::Debug for Attestor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.keys.iter().map(|(eid, key)| (eid, key.signer.address())).collect();
+        f.debug_struct("Attestor").field("keys", &keys).finish_non_exhaustive()
+    }
+}
+
+/// What an attestor remembers and by which clock.
+pub(crate) struct Memory {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) evidence: Arc<dyn Evidence>,
+    pub(crate) halts: Arc<dyn Halts>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Attestor {
+    pub(crate) fn new(
+        views: Views,
+        signers: impl IntoIterator<Item = (Eid, Arc<dyn Signer>)>,
+        memory: Memory,
+        life: Duration,
+    ) -> Self {
+        let key = |signer| Key { signer, vid: OnceCell::new() };
+        let keys = signers.into_iter().map(|(eid, signer)| (eid, key(signer))).collect();
+        let Memory { journal, evidence, halts, clock } = memory;
+        Self { views, keys, journal, evidence, halts, clock, life }
+    }
+
+    /// Verifies a proposal and signs it.
+    ///
+    /// # Errors
+    /// [`CosignError`]; no signature exists then that was not there before, except for the kinds `Unavailable` and `Key`,
+    /// where the device may have signed and lost the answer. The journal has the intent in that case.
+    pub async fn attest(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+        let judged = self.judge(proposal).await?;
+        self.permit(proposal, &judged)?;
+        let key = self.key(proposal.dst_eid)?;
+        let attestation = self.attestation(proposal, &judged, key).await?;
+        self.refuse_if_halted(proposal).await?;
+        let sequence = self.intend(attestation, &judged, key).await?;
+        let signature = self.sign(&attestation, key).await?;
+        self.journal.signed(sequence, &signature.as_bytes().into()).await.map_err(from_journal)?;
+        info!(guid = %attestation.claim.header.guid(), sequence, signer = %key.signer.address(), "signed");
+        Ok(signature)
+    }
+
+    async fn judge(&self, proposal: &Proposal) -> Result<Judged, CosignError> {
+        match self.views.assess(&proposal.location, None).await.map_err(from_assess)? {
+            Assessment::Judged(judged) => Ok(*judged),
+            Assessment::Orphaned => Err(refused("the packet's block is not on the canonical chain")),
+            Assessment::Rejected(refusal) => Err(refused(format!("not a packet to attest: {refusal:?}"))),
+        }
+    }
+
+    /// The policy's verdict, and the two numbers that the proposer chose.
+    fn permit(&self, proposal: &Proposal, judged: &Judged) -> Result<(), CosignError> {
+        let own = match judged.verdict {
+            Verdict::Sign { confirmations } => confirmations,
+            Verdict::Wait { head } => {
+                return Err(CosignError::new(CosignErrorKind::NotYet).block(head).because("waiting for the source's head"));
+            }
+            Verdict::Committed | Verdict::Attested => return Err(refused("the destination already has it")),
+            Verdict::Hold(Hold::ForeignPayload) => {
+                return Err(CosignError::new(CosignErrorKind::Equivocation)
+                    .because("the destination holds another payload for this nonce"));
+            }
+            Verdict::Hold(hold) => return Err(refused(format!("held: {hold:?}"))),
+            Verdict::Refuse(refusal) => return Err(refused(format!("refused: {refusal:?}"))),
+        };
+        if proposal.dst_eid != judged.seen.claim.header.dst_eid {
+            return Err(refused("the packet goes to another destination"));
+        }
+        let depth = judged.seen.head.latest.0.saturating_sub(judged.seen.location.block.number.0);
+        if proposal.confirmations < own || proposal.confirmations.0 > depth.max(own.0) {
+            let detail = format!("{} confirmations proposed, {own} to {depth} acceptable", proposal.confirmations);
+            return Err(refused(detail));
+        }
+        if !policy::accepts_expiration(proposal.expiration, judged.view.time, self.life) {
+            let detail = format!("expiration {} is not within bounds at {}", proposal.expiration, judged.view.time);
+            return Err(refused(detail));
+        }
+        Ok(())
+    }
+
+    /// Builds the call from what this node read; the proposal contributes the two numbers that were checked.
+    async fn attestation(&self, proposal: &Proposal, judged: &Judged, key: &Key) -> Result<Attestation, CosignError> {
+        let submitter = self.submitter(proposal.dst_eid)?;
+        let address = key.signer.address();
+        let committee = submitter.committee(&[address]).await.map_err(|error| from_assess(error.into()))?;
+        if !committee.members.contains(&address) {
+            return Err(CosignError::new(CosignErrorKind::Key)
+                .key(address.to_string())
+                .because("the DVN contract does not list this key as a signer"));
+        }
+        let vid = *key.vid.get_or_init(|| async { committee.vid }).await;
+        if vid != committee.vid {
+            return Err(CosignError::new(CosignErrorKind::Contradiction)
+                .because(format!("the DVN contract's vid was {vid} and is now {}", committee.vid)));
+        }
+        Ok(Attestation {
+            claim: judged.seen.claim,
+            confirmations: proposal.confirmations,
+            expiration: proposal.expiration,
+            vid,
+            target: judged.view.receive_lib,
+        })
+    }
+
+    async fn refuse_if_halted(&self, proposal: &Proposal) -> Result<(), CosignError> {
+        let standing = self.halts.standing().await.map_err(|error| {
+            CosignError::new(CosignErrorKind::Unavailable).because("halts could not be read").caused_by(error)
+        })?;
+        let ours = [HaltScope::All, HaltScope::Chain(proposal.location.src_eid), HaltScope::Chain(proposal.dst_eid)];
+        match standing.iter().find(|halt| ours.contains(&halt.scope)) {
+            Some(halt) => Err(CosignError::new(CosignErrorKind::Halted).because(halt.reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    async fn intend(&self, attestation: Attestation, judged: &Judged, key: &Key) -> Result<u64, CosignError> {
+        let at = self.clock.now();
+        let evidence = &judged.seen.evidence;
+        self.evidence.put(attestation.claim.header.guid(), evidence, at).await.map_err(|error| {
+            CosignError::new(CosignErrorKind::Unavailable).because("evidence could not be stored").caused_by(error)
+        })?;
+        let intent = Intent {
+            attestation,
+            signer: key.signer.address(),
+            source_block: judged.seen.location.block.hash,
+            evidence: evidence.digest(),
+            now: judged.view.time,
+            at,
+        };
+        self.journal.intend(&intent).await.map_err(from_journal)
+    }
+
+    async fn sign(&self, attestation: &Attestation, key: &Key) -> Result<Signature, CosignError> {
+        let digest = attestation.digest();
+        let signature = key.signer.sign_digest(digest).await.map_err(|error| self.count(attestation, error))?;
+        // The device is not believed: a signature that is not this key's over this digest never leaves.
+        if let Err(error) = signature::check(digest, &signature, key.signer.address()) {
+            let error = SignError::new(SignErrorKind::Integrity).caused_by(error);
+            return Err(self.count(attestation, error));
+        }
+        Ok(signature)
+    }
+
+    fn count(&self, attestation: &Attestation, error: SignError) -> CosignError {
+        let dst_eid = attestation.claim.header.dst_eid;
+        let chain = self.views.destinations.get(&dst_eid).map_or_else(String::new, |it| it.chain().name.clone());
+        let error_type = error.kind().name();
+        metrics::counter!("dvn_signing_errors_total", "chain" => chain, "error_type" => error_type).increment(1);
+        warn!(guid = %attestation.claim.header.guid(), %error, "signing failed");
+        from_sign(error)
+    }
+
+    fn key(&self, dst_eid: Eid) -> Result<&Key, CosignError> {
+        self.keys.get(&dst_eid).ok_or_else(|| refused(format!("destination {dst_eid} is not served")))
+    }
+
+    fn submitter(&self, dst_eid: Eid) -> Result<&Arc<dyn Submitter>, CosignError> {
+        self.views.destinations.get(&dst_eid).ok_or_else(|| refused(format!("destination {dst_eid} is not served")))
+    }
+}
+
+#[async_trait]
+impl Cosigner for Attestor {
+    fn name(&self) -> &str {
+        "self"
+    }
+
+    fn address(&self, dst_eid: Eid) -> Option<Address> {
+        self.keys.get(&dst_eid).map(|key| key.signer.address())
+    }
+
+    async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+        self.attest(proposal).await
+    }
+}
+
+fn refused(detail: impl Into<String>) -> CosignError {
+    CosignError::new(CosignErrorKind::Refused).because(detail)
+}
+
+fn from_assess(error: AssessError) -> CosignError {
+    let kind = match &error {
+        AssessError::Source(error) => match error.kind() {
+            VerifyErrorKind::Missing | VerifyErrorKind::Store => CosignErrorKind::Unavailable,
+            VerifyErrorKind::Contradiction => CosignErrorKind::Contradiction,
+            VerifyErrorKind::Foreign => CosignErrorKind::Refused,
+            VerifyErrorKind::Bug => CosignErrorKind::Bug,
+        },
+        AssessError::Destination(error) => match error.kind() {
+            SubmitErrorKind::Contradiction => CosignErrorKind::Contradiction,
+            SubmitErrorKind::Bug => CosignErrorKind::Bug,
+            SubmitErrorKind::Missing
+            | SubmitErrorKind::FeeCap
+            | SubmitErrorKind::Underfunded
+            | SubmitErrorKind::Signer
+            | SubmitErrorKind::Store
+            | SubmitErrorKind::Rejected => CosignErrorKind::Unavailable,
+        },
+    };
+    CosignError::new(kind).caused_by(error)
+}
+
+fn from_journal(error: JournalError) -> CosignError {
+    let kind = match error.kind() {
+        JournalErrorKind::Equivocation => CosignErrorKind::Equivocation,
+        // The earlier signature expires, and then the slot may be signed with other confirmations.
+        JournalErrorKind::Confirmations => CosignErrorKind::NotYet,
+        JournalErrorKind::Storage => CosignErrorKind::Unavailable,
+        JournalErrorKind::Tampered => CosignErrorKind::Key,
+    };
+    CosignError::new(kind).caused_by(error)
+}
+
+fn from_sign(error: SignError) -> CosignError {
+    let kind = match error.kind() {
+        SignErrorKind::Unavailable | SignErrorKind::Timeout | SignErrorKind::Throttled => CosignErrorKind::Unavailable,
+        SignErrorKind::Auth | SignErrorKind::Key | SignErrorKind::Integrity => CosignErrorKind::Key,
+        SignErrorKind::Bug => CosignErrorKind::Bug,
+    };
+    CosignError::new(kind).caused_by(error)
+}

@@ -1,0 +1,329 @@
+//! Composes a DVN from its parts. Embedders and `dvn-node` use the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::{
+    assess::{SourceView, Views},
+    attestor::{Attestor, Memory},
+    engine::{Dvn, Engine, Lane, Progress, Tuning},
+    ids::{BlockNumber, Confirmations, Eid},
+    policy::Floor,
+    ports::{ChainSource, Clock, Cosigner, JobQueue, LocalQueue, Signer, Store, Submitter, SystemClock, Verifier},
+};
+
+/// A source chain: who hints at packets and who verifies them.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub(crate) scanner: Arc<dyn ChainSource>,
+    pub(crate) verifier: Arc<dyn Verifier>,
+    pub(crate) floor: Floor,
+    pub(crate) start_block: Option<BlockNumber>,
+}
+
+impl Source {
+    /// A source with no floor of its own, read from its settled head on.
+    #[must_use]
+    pub fn new(scanner: Arc<dyn ChainSource>, verifier: Arc<dyn Verifier>) -> Self {
+        Self { scanner, verifier, floor: Floor { confirmations: Confirmations(0) }, start_block: None }
+    }
+
+    /// Waits for at least this depth, whatever the OApps ask.
+    #[must_use]
+    pub const fn with_floor(mut self, confirmations: Confirmations) -> Self {
+        self.floor = Floor { confirmations };
+        self
+    }
+
+    /// Where a new node starts to read; without effect once there is a cursor.
+    #[must_use]
+    pub const fn with_start_block(mut self, block: BlockNumber) -> Self {
+        self.start_block = Some(block);
+        self
+    }
+}
+
+/// How many items share a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct Batch {
+    /// Most items in one transaction, from 1.
+    pub max_items: usize,
+    /// How long an item waits for company while the lane is busy.
+    pub max_wait: Duration,
+}
+
+impl Default for Batch {
+    /// 25 items, which has 96 % of the saving of an endless batch, and two seconds.
+    fn default() -> Self {
+        Self { max_items: 25, max_wait: Duration::from_secs(2) }
+    }
+}
+
+/// A destination chain: who writes to it and which key attests for it.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    submitter: Arc<dyn Submitter>,
+    signer: Arc<dyn Signer>,
+    batch: Batch,
+    poll: Duration,
+}
+
+impl Destination {
+    /// A destination with the default batch, looked at once a second.
+    #[must_use]
+    pub fn new(submitter: Arc<dyn Submitter>, signer: Arc<dyn Signer>) -> Self {
+        Self { submitter, signer, batch: Batch::default(), poll: Duration::from_secs(1) }
+    }
+
+    /// Other batches.
+    #[must_use]
+    pub const fn with_batch(mut self, batch: Batch) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// How often open transactions are looked after; about half the chain's block time is a good choice.
+    #[must_use]
+    pub const fn with_poll(mut self, poll: Duration) -> Self {
+        self.poll = poll;
+        self
+    }
+}
+
+/// Why parts do not make a DVN.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nothing to watch.
+    #[error("no source: add one with `source`")]
+    NoSource,
+    /// Nowhere to write.
+    #[error("no destination: add one with `destination`")]
+    NoDestination,
+    /// Nothing to remember by.
+    #[error("no store: add one with `store`")]
+    NoStore,
+    /// Two parts for one chain.
+    #[error("two {role}s have eid {eid}")]
+    Twice {
+        /// Source or destination.
+        role: &'static str,
+        /// The eid.
+        eid: Eid,
+    },
+    /// A source's scanner and verifier are for different chains.
+    #[error("a source scans eid {scanner} and verifies eid {verifier}")]
+    Mismatch {
+        /// The scanner's chain.
+        scanner: Eid,
+        /// The verifier's chain.
+        verifier: Eid,
+    },
+    /// A setting that cannot work.
+    #[error("{setting} must be at least {least}")]
+    TooSmall {
+        /// Which one.
+        setting: &'static str,
+        /// Its least value, in words.
+        least: &'static str,
+    },
+}
+
+/// Collects the parts of a [`Dvn`].
+#[derive(Debug)]
+pub struct Builder {
+    sources: Vec<Source>,
+    destinations: Vec<Destination>,
+    peers: Vec<Arc<dyn Cosigner>>,
+    store: Option<Store>,
+    queue: Option<Arc<dyn JobQueue>>,
+    clock: Arc<dyn Clock>,
+    tuning: Tuning,
+}
+
+impl Dvn {
+    /// Starts composing. A DVN needs at least one source, one destination and a store.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            sources: Vec::new(),
+            destinations: Vec::new(),
+            peers: Vec::new(),
+            store: None,
+            queue: None,
+            clock: Arc::new(SystemClock::new()),
+            tuning: Tuning {
+                instance: format!("pid-{}", std::process::id()),
+                life: Duration::from_secs(15 * 60),
+                timeout: Duration::from_secs(30),
+                workers: 8,
+                sweep: Duration::from_millis(250),
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a source chain.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Adds a destination chain.
+    #[must_use]
+    pub fn destination(mut self, destination: Destination) -> Self {
+        self.destinations.push(destination);
+        self
+    }
+
+    /// Adds a peer that cosigns. This node's own attestor is always asked.
+    #[must_use]
+    pub fn peer(mut self, peer: Arc<dyn Cosigner>) -> Self {
+        self.peers.push(peer);
+        self
+    }
+
+    /// Where everything durable goes.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Another queue than the one inside the process.
+    #[must_use]
+    pub fn queue(mut self, queue: Arc<dyn JobQueue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// Another clock than the operating system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// This process's name in leases; by default made of its process id.
+    #[must_use]
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.tuning.instance = name.into();
+        self
+    }
+
+    /// How long signed calls stay valid on the destination; at least two minutes, by default 15.
+    #[must_use]
+    pub const fn expiration(mut self, life: Duration) -> Self {
+        self.tuning.life = life;
+        self
+    }
+
+    /// How long to collect a quorum of signatures; by default 30 seconds.
+    #[must_use]
+    pub const fn signing_timeout(mut self, timeout: Duration) -> Self {
+        self.tuning.timeout = timeout;
+        self
+    }
+
+    /// How many jobs are worked on at once; at least 1, by default 8.
+    #[must_use]
+    pub const fn workers(mut self, workers: usize) -> Self {
+        self.tuning.workers = workers;
+        self
+    }
+
+    /// How often the store is asked for due jobs; by default every 250 milliseconds.
+    #[must_use]
+    pub const fn sweep(mut self, every: Duration) -> Self {
+        self.tuning.sweep = every;
+        self
+    }
+
+    /// Checks that the parts fit and puts them together. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] names what is missing or does not fit.
+    pub fn build(self) -> Result<Dvn, BuildError> {
+        let store = self.check()?.clone();
+        let mut views = Views::default();
+        for source in &self.sources {
+            let view = SourceView { verifier: Arc::clone(&source.verifier), floor: source.floor };
+            let eid = source.scanner.chain().eid;
+            if views.sources.insert(eid, view).is_some() {
+                return Err(BuildError::Twice { role: "source", eid });
+            }
+        }
+        let mut keys = Vec::new();
+        let mut lanes = BTreeMap::new();
+        for Destination { submitter, signer, batch, poll } in self.destinations {
+            let eid = submitter.chain().eid;
+            keys.push((eid, signer));
+            if views.destinations.insert(eid, Arc::clone(&submitter)).is_some() {
+                return Err(BuildError::Twice { role: "destination", eid });
+            }
+            lanes.insert(eid, Lane { submitter, batch, poll, bell: Notify::new() });
+        }
+        let memory = Memory {
+            journal: Arc::clone(&store.journal),
+            evidence: Arc::clone(&store.evidence),
+            halts: Arc::clone(&store.halts),
+            clock: Arc::clone(&self.clock),
+        };
+        let attestor = Attestor::new(views.clone(), keys, memory, self.tuning.life);
+        let attestor = Arc::new(attestor);
+        let mut cosigners: Vec<Arc<dyn Cosigner>> = vec![Arc::clone(&attestor) as _];
+        cosigners.extend(self.peers);
+        let engine = Engine {
+            views,
+            cosigners,
+            lanes,
+            store,
+            queue: self.queue.unwrap_or_else(|| Arc::new(LocalQueue::new(10_000))),
+            clock: self.clock,
+            progress: Progress::default(),
+            tuning: self.tuning,
+            in_hand: std::sync::Mutex::default(),
+            committed_at: std::sync::Mutex::default(),
+        };
+        Ok(Dvn { engine: Arc::new(engine), sources: self.sources, attestor })
+    }
+
+    fn check(&self) -> Result<&Store, BuildError> {
+        if self.sources.is_empty() {
+            return Err(BuildError::NoSource);
+        }
+        if self.destinations.is_empty() {
+            return Err(BuildError::NoDestination);
+        }
+        let mut eids = BTreeSet::new();
+        for source in &self.sources {
+            let (scanner, verifier) = (source.scanner.chain().eid, source.verifier.chain().eid);
+            if scanner != verifier {
+                return Err(BuildError::Mismatch { scanner, verifier });
+            }
+            if !eids.insert(scanner) {
+                return Err(BuildError::Twice { role: "source", eid: scanner });
+            }
+        }
+        if self.destinations.iter().any(|it| it.batch.max_items == 0) {
+            return Err(BuildError::TooSmall { setting: "batch.max_items", least: "1" });
+        }
+        if self.tuning.workers == 0 {
+            return Err(BuildError::TooSmall { setting: "workers", least: "1" });
+        }
+        // Calls that expire within the margin before sending would be signed again and again.
+        if self.tuning.life < Duration::from_secs(120) {
+            return Err(BuildError::TooSmall { setting: "expiration", least: "2 minutes" });
+        }
+        self.store.as_ref().ok_or(BuildError::NoStore)
+    }
+}

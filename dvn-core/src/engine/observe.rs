@@ -1,0 +1,205 @@
+//! Follows one source: blocks that may still change give early hints, settled blocks are read once for good and move the
+//! cursor.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Engine, RETRY, pause, record::chain_of};
+use crate::{
+    builder::Source,
+    error::{ChainSourceError, Disposition, StoreError},
+    ids::BlockNumber,
+    job::{Job, Move},
+    ports::{Assignment, Head, Observed},
+};
+
+pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationToken) {
+    let mut follower = Follower { engine, source, cursor: None, tip: BlockNumber(0), head: None };
+    let mut failures: u32 = 0;
+    while !stop.is_cancelled() {
+        let result = tokio::select! {
+            () = stop.cancelled() => return,
+            result = follower.round() => result,
+        };
+        let least = match result {
+            Ok(()) => {
+                failures = 0;
+                continue;
+            }
+            Err(error) => follower.note(&error),
+        };
+        failures = failures.saturating_add(1);
+        if !pause(&stop, RETRY.after(failures).max(least)).await {
+            return;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ObserveError {
+    #[error("source could not be read")]
+    Source(#[from] ChainSourceError),
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+struct Follower {
+    engine: Arc<Engine>,
+    source: Source,
+    /// Mirrors the durable cursor.
+    cursor: Option<BlockNumber>,
+    /// The last block that was read for hints only.
+    tip: BlockNumber,
+    head: Option<Head>,
+}
+
+impl Follower {
+    /// One step: learn the head, read one stretch of settled blocks and the new tip, wake the jobs that became ripe.
+    async fn round(&mut self) -> Result<(), ObserveError> {
+        let behind = matches!((self.cursor, self.head), (Some(cursor), Some(head)) if cursor < head.settled);
+        let seen = if behind { None } else { self.head };
+        let head = self.source.scanner.next_head(seen).await?;
+        let cursor = self.cursor(head).await?;
+        if self.head.is_some_and(|before| head.latest < before.latest) {
+            // The chain became shorter: what was read above the settled height is void.
+            self.tip = cursor;
+        }
+        self.head = Some(head);
+        let eid = self.source.scanner.chain().eid;
+        let cursor = self.read_settled(cursor, head).await?;
+        self.read_tip(cursor, head).await?;
+        self.engine.wake_ripe(eid, head).await?;
+        self.engine.progress.update(eid, |it| {
+            it.head = Some(head);
+            it.cursor = Some(cursor);
+            it.error = None;
+        });
+        self.gauge(head, cursor);
+        Ok(())
+    }
+
+    /// The durable cursor; a new chain starts at its configured block or at the settled head.
+    async fn cursor(&mut self, head: Head) -> Result<BlockNumber, StoreError> {
+        if let Some(cursor) = self.cursor {
+            return Ok(cursor);
+        }
+        let eid = self.source.scanner.chain().eid;
+        let cursor = match self.engine.store.cursors.load(eid).await? {
+            Some(cursor) => cursor,
+            None => {
+                let start = self.source.start_block.map_or(head.settled, |start| start.below(1));
+                self.engine.store.cursors.advance(eid, start).await?;
+                start
+            }
+        };
+        self.cursor = Some(cursor);
+        self.tip = cursor;
+        Ok(cursor)
+    }
+
+    async fn read_settled(&mut self, cursor: BlockNumber, head: Head) -> Result<BlockNumber, ObserveError> {
+        if cursor >= head.settled {
+            return Ok(cursor);
+        }
+        let scan = self.source.scanner.scan(cursor.above(1)..=head.settled).await?;
+        self.take(&scan.assignments).await?;
+        let through = scan.through.min(head.settled);
+        self.engine.store.cursors.advance(self.source.scanner.chain().eid, through).await?;
+        self.cursor = Some(through);
+        self.tip = self.tip.max(through);
+        Ok(through)
+    }
+
+    async fn read_tip(&mut self, cursor: BlockNumber, head: Head) -> Result<(), ObserveError> {
+        // A node that catches up reads what is settled first; hints would only repeat it.
+        if cursor < head.settled || self.tip >= head.latest {
+            return Ok(());
+        }
+        let scan = self.source.scanner.scan(self.tip.above(1)..=head.latest).await?;
+        self.take(&scan.assignments).await?;
+        self.tip = scan.through.min(head.latest);
+        Ok(())
+    }
+
+    async fn take(&self, assignments: &[Assignment]) -> Result<(), StoreError> {
+        for assignment in assignments {
+            self.engine.take(&self.source.scanner.chain().name, assignment).await?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, error: &ObserveError) -> Duration {
+        let text = chain_of(error);
+        let chain = self.source.scanner.chain();
+        warn!(chain = chain.name, error = text, "source could not be followed");
+        self.engine.progress.update(chain.eid, |it| it.error = Some(text));
+        let disposition = match error {
+            ObserveError::Source(error) => error.disposition(),
+            ObserveError::Store(error) => error.disposition(),
+        };
+        match disposition {
+            Disposition::Retry { after } => after,
+            Disposition::Reject | Disposition::Halt => Duration::from_secs(30),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of heights below 2^53")]
+    fn gauge(&self, head: Head, cursor: BlockNumber) {
+        let chain = self.source.scanner.chain().name.clone();
+        metrics::gauge!("dvn_source_head_block", "chain" => chain.clone()).set(head.latest.0 as f64);
+        metrics::gauge!("dvn_source_settled_block", "chain" => chain.clone()).set(head.settled.0 as f64);
+        metrics::gauge!("dvn_source_cursor_block", "chain" => chain).set(cursor.0 as f64);
+    }
+}
+
+impl Engine {
+    /// Stores a hint as a job, or moves a known job to where the packet stands now.
+    async fn take(&self, chain: &str, assignment: &Assignment) -> Result<(), StoreError> {
+        let job = Job::observed(assignment.claim, assignment.location, self.clock.now());
+        let guid = assignment.claim.header.guid();
+        let status = match self.store.jobs.observe(&job).await? {
+            Observed::New => {
+                let block = assignment.location.block;
+                let detail = json!({ "block": block.number.0, "block_hash": block.hash, "tx": assignment.location.tx_hash });
+                tracing::info!(%guid, nonce = assignment.claim.header.nonce.0, src = assignment.location.src_eid.0,
+                    dst = assignment.claim.header.dst_eid.0, %block, to = "observed", "packet observed");
+                self.audit("listener", "observed", Some(guid), detail).await?;
+                "observed"
+            }
+            Observed::Known(known) if known.location == assignment.location => return Ok(()),
+            Observed::Known(known) => {
+                if !self.relocate(*known, assignment).await? {
+                    return Ok(());
+                }
+                "moved"
+            }
+        };
+        metrics::counter!("dvn_events_received_total", "chain" => chain.to_owned(), "status" => status).increment(1);
+        if let Err(error) = self.queue.push(job.id).await {
+            debug!(%guid, %error, "left to the sweeper");
+        }
+        Ok(())
+    }
+
+    /// A known packet in another block: a reorg moved it. One seat's word suffices to look again at an orphaned packet,
+    /// while one that still stands moves only when the threshold of seats says so; else a single liar could lead the
+    /// verifier away from where the packet is.
+    async fn relocate(&self, mut job: Job, assignment: &Assignment) -> Result<bool, StoreError> {
+        let orphaned = matches!(job.state, crate::job::State::Orphaned);
+        if !(assignment.agreed || orphaned) {
+            return Ok(false);
+        }
+        job.location = assignment.location;
+        let detail = json!({ "block": job.location.block.number.0, "block_hash": job.location.block.hash });
+        if orphaned || job.state.is_before_signing() {
+            self.advance("listener", &mut job, Move::Observe, self.wake_now(), detail).await?;
+        } else {
+            self.store.jobs.save(&mut job).await?;
+            self.audit("listener", "relocated", Some(job.claim.header.guid()), detail).await?;
+        }
+        Ok(true)
+    }
+}

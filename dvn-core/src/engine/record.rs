@@ -1,0 +1,125 @@
+//! Every change of a job goes through here: the move, the save, the audit row, the log line.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tracing::{error, info, warn};
+
+use super::{Engine, RETRY};
+use crate::{
+    error::{Disposition, StoreError, StoreErrorKind},
+    ids::{Eid, Guid},
+    job::{Job, Move, Wake},
+    ports::{AuditEntry, Halt, HaltScope},
+};
+
+impl Engine {
+    /// Applies a move, saves the job and writes the audit row. On an error the job in the store is unchanged.
+    pub(crate) async fn advance(
+        &self,
+        actor: &str,
+        job: &mut Job,
+        step: Move,
+        wake: Wake,
+        detail: Value,
+    ) -> Result<(), StoreError> {
+        let from = job.state;
+        job.apply(step, wake).map_err(|illegal| StoreError::new(StoreErrorKind::Corrupt).caused_by(illegal))?;
+        self.store.jobs.save(job).await?;
+        let guid = job.claim.header.guid();
+        let to = job.state;
+        info!(%guid, nonce = job.claim.header.nonce.0, src = job.location.src_eid.0, dst = job.dst_eid().0,
+            from = from.name(), to = to.name(), reason = to.reason(), %detail, "job moved");
+        let detail = json!({ "from": from.name(), "to": to.name(), "reason": to.reason(), "detail": detail });
+        self.audit(actor, to.name(), Some(guid), detail).await
+    }
+
+    /// Notes a failure and asks to be woken later, further away with every failure in a row.
+    pub(crate) async fn postpone(&self, job: &mut Job, reason: String, least: Duration) -> Result<(), StoreError> {
+        job.attempts = job.attempts.saturating_add(1);
+        let guid = job.claim.header.guid();
+        if job.last_error.as_deref() != Some(reason.as_str()) {
+            warn!(%guid, state = job.state.name(), reason, "job postponed");
+        }
+        job.last_error = Some(reason);
+        job.wake = self.wake_in(RETRY.after(job.attempts).max(least));
+        self.store.jobs.save(job).await
+    }
+
+    /// Acts on a failure by its disposition; a halt stops the chain that it was about.
+    pub(crate) async fn fail(
+        &self,
+        job: &mut Job,
+        chain: Eid,
+        disposition: Disposition,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        match disposition {
+            Disposition::Retry { after } => self.postpone(job, reason, after).await,
+            Disposition::Reject => {
+                let step = Move::Hold(crate::job::Hold::Failed);
+                self.advance("engine", job, step, Wake::Never, json!({ "error": reason })).await
+            }
+            Disposition::Halt => {
+                self.halt(HaltScope::Chain(chain), &reason, Some(job.claim.header.guid())).await?;
+                self.postpone(job, reason, Duration::from_secs(5)).await
+            }
+        }
+    }
+
+    /// Raises a halt and says so, once.
+    pub(crate) async fn halt(&self, scope: HaltScope, reason: &str, guid: Option<Guid>) -> Result<(), StoreError> {
+        if self.store.halts.standing().await?.iter().any(|halt| halt.scope == scope) {
+            return Ok(());
+        }
+        error!(?scope, reason, "halted");
+        let since = self.clock.now();
+        self.store.halts.raise(Halt { scope, reason: reason.to_owned(), evidence: None, since }).await?;
+        metrics::counter!("dvn_halts_total").increment(1);
+        self.audit("engine", "halt", guid, json!({ "scope": format!("{scope:?}"), "reason": reason })).await
+    }
+
+    /// Whether a halt stands that stops work between two chains.
+    pub(crate) async fn is_halted(&self, src: Eid, dst: Eid) -> Result<bool, StoreError> {
+        let ours = [HaltScope::All, HaltScope::Chain(src), HaltScope::Chain(dst)];
+        Ok(self.store.halts.standing().await?.iter().any(|halt| ours.contains(&halt.scope)))
+    }
+
+    pub(crate) fn wake_now(&self) -> Wake {
+        Wake::At(self.clock.now())
+    }
+
+    pub(crate) fn wake_in(&self, pause: Duration) -> Wake {
+        let now = self.clock.now();
+        Wake::At(now.checked_add(pause).unwrap_or(now))
+    }
+
+    pub(crate) async fn audit(
+        &self,
+        actor: &str,
+        action: &str,
+        guid: Option<Guid>,
+        detail: Value,
+    ) -> Result<(), StoreError> {
+        let entry = AuditEntry {
+            at: self.clock.now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            guid,
+            detail: detail.to_string(),
+        };
+        self.store.audit.append(std::slice::from_ref(&entry)).await
+    }
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

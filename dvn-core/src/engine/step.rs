@@ -1,0 +1,271 @@
+//! Takes one job at a time and brings it as far as it can go now.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::{Engine, RETRY, collect::CollectError, lock, pause, record::chain_of};
+use crate::{
+    assess::{AssessError, Assessment, Judged},
+    destination::Decision,
+    error::{CosignErrorKind, Disposition, StoreError, SubmitError},
+    ids::{Eid, JobId},
+    job::{Hold, Job, Move, State, Wake},
+    policy::{self, Verdict},
+    ports::{HaltScope, Proposal},
+};
+
+/// How long a job of a halted chain rests before it looks whether the halt was lifted.
+const HALTED: Duration = Duration::from_secs(5);
+/// How long a resumable hold rests.
+const HELD: Duration = Duration::from_secs(30);
+/// How long to leave a key alone that cannot be used.
+const KEY: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    loop {
+        let popped = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            popped = engine.queue.pop() => popped,
+        };
+        match popped {
+            Ok(id) => engine.work(id).await,
+            Err(error) => {
+                warn!(%error, "queue failed");
+                if !pause(&stop, RETRY.after(1)).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A job that this worker holds; dropping it gives the job back.
+struct InHand<'a>(&'a Engine, JobId);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.in_hand).remove(&self.1);
+    }
+}
+
+impl Engine {
+    async fn work(&self, id: JobId) {
+        if !lock(&self.in_hand).insert(id) {
+            return;
+        }
+        let _in_hand = InHand(self, id);
+        if let Err(error) = self.step(id).await {
+            // The job in the store is as it was, and still due; a conflict means that another worker was faster.
+            debug!(job = %id, error = chain_of(&error), "step not saved");
+            if error.disposition() == Disposition::Halt {
+                error!(job = %id, error = chain_of(&error), "store failed");
+            }
+        }
+    }
+
+    async fn step(&self, id: JobId) -> Result<(), StoreError> {
+        let Some(mut job) = self.store.jobs.load(id).await? else {
+            return Ok(());
+        };
+        if self.is_halted(job.location.src_eid, job.dst_eid()).await? {
+            return self.rest(&mut job, HALTED).await;
+        }
+        match job.state {
+            State::Observed | State::Waiting => self.examine(&mut job).await,
+            State::Held(hold) if hold.resumes() => self.examine(&mut job).await,
+            State::Verified => self.examine(&mut job).await,
+            State::Attested => self.watch(&mut job).await,
+            State::Signed | State::Submitted => Ok(()),
+            State::Committed | State::Held(_) | State::Refused(_) | State::Orphaned | State::Retracted => Ok(()),
+        }
+    }
+
+    async fn rest(&self, job: &mut Job, pause: Duration) -> Result<(), StoreError> {
+        if !matches!(job.wake, Wake::Never) {
+            job.wake = self.wake_in(pause);
+            self.store.jobs.save(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at both ends of the packet and acts on the verdict.
+    async fn examine(&self, job: &mut Job) -> Result<(), StoreError> {
+        let started = tokio::time::Instant::now();
+        let assessment = match self.views.assess(&job.location, job.first_send_confirmations).await {
+            Ok(assessment) => assessment,
+            Err(error) => {
+                let chain = match &error {
+                    AssessError::Source(_) => job.location.src_eid,
+                    AssessError::Destination(_) => job.dst_eid(),
+                };
+                return self.fail(job, chain, error.disposition(), chain_of(&error)).await;
+            }
+        };
+        let chain = self.views.sources.get(&job.location.src_eid).map(|it| it.verifier.chain().name.clone());
+        metrics::histogram!("dvn_verification_latency_seconds", "chain" => chain.unwrap_or_default())
+            .record(started.elapsed().as_secs_f64());
+        match assessment {
+            Assessment::Orphaned => self.orphan(job).await,
+            Assessment::Rejected(refusal) => self.refuse(job, refusal).await,
+            Assessment::Judged(judged) if judged.seen.claim != job.claim => {
+                // A source hinted at one packet and the chain has another one there; the true one gets its own job.
+                self.refuse(job, crate::job::Refusal::NotGenuine).await
+            }
+            Assessment::Judged(judged) => self.act(job, *judged).await,
+        }
+    }
+
+    async fn orphan(&self, job: &mut Job) -> Result<(), StoreError> {
+        let detail = json!({ "block": job.location.block.number.0, "block_hash": job.location.block.hash });
+        self.advance("verifier", job, Move::Orphan, Wake::Never, detail).await
+    }
+
+    async fn refuse(&self, job: &mut Job, refusal: crate::job::Refusal) -> Result<(), StoreError> {
+        if matches!(job.state, State::Verified | State::Held(_)) {
+            // It was verified before and the same look says otherwise now: nobody's verdict but an operator's.
+            let detail = json!({ "refusal": format!("{refusal:?}") });
+            return self.advance("verifier", job, Move::Hold(Hold::Failed), Wake::Never, detail).await;
+        }
+        self.advance("verifier", job, Move::Refuse(refusal), Wake::Never, json!({})).await
+    }
+
+    async fn act(&self, job: &mut Job, judged: Judged) -> Result<(), StoreError> {
+        if job.first_send_confirmations.is_none() {
+            job.first_send_confirmations = Some(judged.seen.send_confirmations);
+        }
+        let numbers = json!({
+            "block": judged.seen.location.block.number.0,
+            "head": judged.seen.head.latest.0,
+            "settled": judged.seen.head.settled.0,
+            "send_confirmations": judged.seen.send_confirmations.0,
+            "receive_confirmations": judged.view.config.map(|it| it.confirmations.0),
+        });
+        match judged.verdict {
+            Verdict::Sign { confirmations } => {
+                if job.state != State::Verified {
+                    self.store.evidence.put(job.claim.header.guid(), &judged.seen.evidence, self.clock.now()).await?;
+                    self.advance("verifier", job, Move::Verify, self.wake_now(), numbers).await?;
+                }
+                let expiration = policy::expiration(judged.view.time, self.tuning.life);
+                let (location, dst_eid) = (job.location, job.dst_eid());
+                self.sign(job, Proposal { location, dst_eid, confirmations, expiration }).await
+            }
+            Verdict::Wait { head } => {
+                let wake = Wake::AtHead(head);
+                if matches!(job.state, State::Waiting) {
+                    job.wake = wake;
+                    return self.store.jobs.save(job).await;
+                }
+                self.advance("verifier", job, Move::Wait, wake, numbers).await
+            }
+            Verdict::Committed | Verdict::Attested => {
+                let detail = json!({ "found_on_destination": true, "at": judged.view.at.number.0 });
+                self.advance("verifier", job, Move::Attest, self.wake_now(), detail).await
+            }
+            Verdict::Hold(hold) if job.state == State::Held(hold) => self.rest(job, HELD).await,
+            Verdict::Hold(hold) => self.hold(job, hold, numbers).await,
+            Verdict::Refuse(refusal) => self.refuse(job, refusal).await,
+        }
+    }
+
+    pub(crate) async fn hold(&self, job: &mut Job, hold: Hold, detail: serde_json::Value) -> Result<(), StoreError> {
+        let wake = if hold.resumes() { self.wake_in(HELD) } else { Wake::Never };
+        if matches!(hold, Hold::Equivocation | Hold::ForeignPayload) {
+            let guid = job.claim.header.guid();
+            error!(%guid, payload = %job.claim.payload_hash, ?hold, "another payload is known for this slot");
+            metrics::counter!("dvn_equivocations_total").increment(1);
+        }
+        self.advance("verifier", job, Move::Hold(hold), wake, detail).await
+    }
+
+    /// Collects a quorum of signatures for a verified job.
+    async fn sign(&self, job: &mut Job, proposal: Proposal) -> Result<(), StoreError> {
+        match self.collect(job, &proposal).await {
+            Ok(signed) => {
+                let detail = json!({ "confirmations": signed.confirmations.0, "expiration": signed.expiration.0 });
+                job.signed = Some(signed);
+                self.advance("attestor", job, Move::Sign, Wake::Never, detail).await?;
+                if let Some(lane) = self.lanes.get(&job.dst_eid()) {
+                    lane.bell.notify_one();
+                }
+                Ok(())
+            }
+            Err(error) => self.unsigned(job, error).await,
+        }
+    }
+
+    async fn unsigned(&self, job: &mut Job, error: CollectError) -> Result<(), StoreError> {
+        let text = chain_of(&error);
+        match error {
+            CollectError::Destination(error) => self.fail(job, job.dst_eid(), error.disposition(), text).await,
+            CollectError::Cosigners(kind) => match kind {
+                CosignErrorKind::Equivocation => self.hold(job, Hold::Equivocation, json!({ "error": text })).await,
+                CosignErrorKind::Contradiction => {
+                    self.fail(job, job.location.src_eid, Disposition::Halt, text).await
+                }
+                CosignErrorKind::Key | CosignErrorKind::Bug => self.postpone(job, text, KEY).await,
+                // The next look from both ends says what has changed.
+                CosignErrorKind::NotYet
+                | CosignErrorKind::Unavailable
+                | CosignErrorKind::Halted
+                | CosignErrorKind::Refused => self.postpone(job, text, Duration::ZERO).await,
+            },
+        }
+    }
+
+    /// Looks after an attested packet until its destination holds it for good.
+    async fn watch(&self, job: &mut Job) -> Result<(), StoreError> {
+        let view = match self.look(job).await {
+            Ok(view) => view,
+            Err(error) => return self.fail(job, job.dst_eid(), error.disposition(), chain_of(&error)).await,
+        };
+        let Some((decision, at, settled)) = view else {
+            return Ok(());
+        };
+        match decision {
+            Decision::Committed => {
+                let first = *lock(&self.committed_at).entry(job.id).or_insert(at);
+                if settled < first {
+                    return self.look_again(job).await;
+                }
+                lock(&self.committed_at).remove(&job.id);
+                self.advance("submitter", job, Move::Commit, Wake::Never, json!({ "final": settled.0 })).await
+            }
+            Decision::Attested => self.look_again(job).await,
+            Decision::Submit(_) => {
+                lock(&self.committed_at).remove(&job.id);
+                job.attested_in = None;
+                let detail = json!({ "lost_at": at.0 });
+                self.advance("submitter", job, Move::Verify, self.wake_now(), detail).await
+            }
+            Decision::Hold(hold) => self.hold(job, hold, json!({ "at": at.0 })).await,
+        }
+    }
+
+    async fn look(
+        &self,
+        job: &Job,
+    ) -> Result<Option<(Decision, crate::ids::BlockNumber, crate::ids::BlockNumber)>, SubmitError> {
+        let Some(submitter) = self.views.destinations.get(&job.dst_eid()) else {
+            return Ok(None);
+        };
+        let (view, settled) = tokio::try_join!(submitter.view(&job.claim), submitter.settled())?;
+        Ok(Some((view.decide(&job.claim), view.at.number, settled)))
+    }
+
+    async fn look_again(&self, job: &mut Job) -> Result<(), StoreError> {
+        job.attempts = job.attempts.saturating_add(1);
+        let poll = self.lanes.get(&job.dst_eid()).map_or(HELD, |lane| lane.poll);
+        job.wake = self.wake_in(crate::backoff::Backoff::new(poll, Duration::from_secs(60)).after(job.attempts / 4));
+        self.store.jobs.save(job).await
+    }
+
+    /// Stops a chain on the word of a lane.
+    pub(crate) async fn halt_chain(&self, eid: Eid, reason: &str) -> Result<(), StoreError> {
+        self.halt(HaltScope::Chain(eid), reason, None).await
+    }
+}

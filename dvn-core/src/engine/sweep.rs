@@ -1,0 +1,52 @@
+//! Fills the queue from the store: jobs whose time has come, and jobs whose block has come. Losing the queue therefore
+//! loses nothing.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Engine, pause, record::chain_of};
+use crate::{
+    error::StoreError,
+    ids::{Eid, JobId},
+    ports::Head,
+};
+
+/// How many jobs one sweep takes; the next one follows soon.
+const SWEEP_LIMIT: usize = 1_000;
+
+pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    while pause(&stop, engine.tuning.sweep).await {
+        if let Err(error) = engine.sweep().await {
+            warn!(error = chain_of(&error), "sweep failed");
+        }
+    }
+}
+
+impl Engine {
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let due = self.store.jobs.due(self.clock.now(), SWEEP_LIMIT).await?;
+        self.enqueue(due).await;
+        Ok(())
+    }
+
+    /// Queues the jobs that a new head makes signable.
+    pub(crate) async fn wake_ripe(&self, src_eid: Eid, head: Head) -> Result<(), StoreError> {
+        let ripe = self.store.jobs.ripe(src_eid, head, SWEEP_LIMIT).await?;
+        self.enqueue(ripe).await;
+        Ok(())
+    }
+
+    async fn enqueue(&self, ids: Vec<JobId>) {
+        for id in ids {
+            if super::lock(&self.in_hand).contains(&id) {
+                continue;
+            }
+            if let Err(error) = self.queue.push(id).await {
+                debug!(%id, %error, "left to the next sweep");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The attestor against proposers that mean no good.
+
+use std::{sync::Arc, time::Duration};
+
+use dvn_core::{
+    attestor::Attestor,
+    error::CosignErrorKind,
+    ids::{ChainTime, Confirmations, Eid},
+    job::Location,
+    policy,
+    ports::{Cosigner, Halt, HaltScope, Proposal, Signer, Store},
+};
+use dvn_store::Sqlite;
+
+use crate::{
+    engine::key,
+    world::{Chains, CountingSigner, DST, SRC, World},
+};
+
+struct Setup {
+    world: World,
+    store: Store,
+    signer: Arc<CountingSigner>,
+    attestor: Arc<Attestor>,
+    location: Location,
+}
+
+const LIFE: Duration = Duration::from_secs(900);
+
+impl Setup {
+    async fn new() -> Self {
+        let signer = Arc::new(CountingSigner::new(key(1)));
+        let world = World::new(signer.address());
+        let store = Sqlite::in_memory().await.unwrap().store();
+        let location = world.lock().send(Chains::packet(1, b"hello"), 80);
+        let attestor = world.builder(&store, signer.clone()).build().unwrap().attestor();
+        Self { world, store, signer, attestor, location }
+    }
+
+    fn good(&self) -> Proposal {
+        let now = ChainTime(self.world.lock().time);
+        let expiration = policy::expiration(now, LIFE);
+        Proposal { location: self.location, dst_eid: DST, confirmations: Confirmations(5), expiration }
+    }
+
+    /// Asks for a signature and says which kind of refusal came; no key was used then.
+    async fn refusal(&self, proposal: Proposal) -> CosignErrorKind {
+        let before = self.signer.calls();
+        let error = self.attestor.cosign(&proposal).await.expect_err("must not be signed");
+        assert_eq!(self.signer.calls(), before, "the key was used for {proposal:?}");
+        error.kind()
+    }
+}
+
+#[tokio::test]
+async fn a_good_proposal_is_signed_and_may_be_repeated() {
+    let setup = Setup::new().await;
+    let first = setup.attestor.cosign(&setup.good()).await.unwrap();
+    let second = setup.attestor.cosign(&setup.good()).await.unwrap();
+    assert_eq!(first, second);
+    let rows = setup.store.journal.slot(Chains::packet(1, b"hello").header.guid()).await.unwrap();
+    assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test]
+async fn a_forged_location_gets_nothing() {
+    let setup = Setup::new().await;
+    let mut forged = setup.good();
+    forged.location.log_index += 1;
+    assert_eq!(setup.refusal(forged).await, CosignErrorKind::Refused);
+    let mut forged = setup.good();
+    forged.location.block.hash.0[0] ^= 1;
+    assert_eq!(setup.refusal(forged).await, CosignErrorKind::Refused);
+    let mut foreign = setup.good();
+    foreign.location.src_eid = Eid(1);
+    assert_eq!(setup.refusal(foreign).await, CosignErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_removed_packet_gets_nothing() {
+    let setup = Setup::new().await;
+    setup.world.lock().reorg(70);
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn another_destination_gets_nothing() {
+    let setup = Setup::new().await;
+    assert_eq!(setup.refusal(Proposal { dst_eid: SRC, ..setup.good() }).await, CosignErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn confirmations_have_bounds() {
+    let setup = Setup::new().await;
+    for confirmations in [0, 4, 21, u64::MAX] {
+        let proposal = Proposal { confirmations: Confirmations(confirmations), ..setup.good() };
+        assert_eq!(setup.refusal(proposal).await, CosignErrorKind::Refused, "{confirmations}");
+    }
+    // The depth that this node sees is the most it will state.
+    let proposal = Proposal { confirmations: Confirmations(20), ..setup.good() };
+    assert!(setup.attestor.cosign(&proposal).await.is_ok());
+}
+
+#[tokio::test]
+async fn expirations_have_bounds() {
+    let setup = Setup::new().await;
+    let now = setup.world.lock().time;
+    for expiration in [0, now, now + 900 + 60 + 121, now * 1_000, u64::MAX] {
+        let proposal = Proposal { expiration: ChainTime(expiration), ..setup.good() };
+        assert_eq!(setup.refusal(proposal).await, CosignErrorKind::Refused, "{expiration}");
+    }
+}
+
+#[tokio::test]
+async fn a_shallow_packet_is_told_to_wait() {
+    let setup = Setup::new().await;
+    let location = setup.world.lock().send(Chains::packet(2, b"fresh"), 97);
+    let proposal = Proposal { location, ..setup.good() };
+    assert_eq!(setup.refusal(proposal).await, CosignErrorKind::NotYet);
+    setup.world.lock().latest = 200;
+    // Deep enough, but not final.
+    assert_eq!(setup.refusal(proposal).await, CosignErrorKind::NotYet);
+    setup.world.lock().settled = 97;
+    assert!(setup.attestor.cosign(&proposal).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_second_payload_for_the_slot_is_an_equivocation() {
+    let setup = Setup::new().await;
+    setup.attestor.cosign(&setup.good()).await.unwrap();
+    let location = {
+        let mut chains = setup.world.lock();
+        chains.reorg(70);
+        chains.send(Chains::packet(1, b"other"), 75)
+    };
+    assert_eq!(setup.refusal(Proposal { location, ..setup.good() }).await, CosignErrorKind::Equivocation);
+}
+
+#[tokio::test]
+async fn other_confirmations_wait_until_the_earlier_signature_expired() {
+    let setup = Setup::new().await;
+    setup.attestor.cosign(&setup.good()).await.unwrap();
+    let higher = Proposal { confirmations: Confirmations(7), ..setup.good() };
+    assert_eq!(setup.refusal(higher).await, CosignErrorKind::NotYet);
+    setup.world.lock().time += 2_000;
+    let higher = Proposal { confirmations: Confirmations(7), ..setup.good() };
+    assert!(setup.attestor.cosign(&higher).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_halt_stops_the_key() {
+    let setup = Setup::new().await;
+    for scope in [HaltScope::All, HaltScope::Chain(SRC), HaltScope::Chain(DST)] {
+        let halt = Halt { scope, reason: "test".to_owned(), evidence: None, since: std::time::UNIX_EPOCH };
+        setup.store.halts.raise(halt).await.unwrap();
+        assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Halted, "{scope:?}");
+        assert!(setup.store.halts.clear(scope).await.unwrap());
+    }
+    assert!(setup.attestor.cosign(&setup.good()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_the_contract_does_not_list_is_not_used() {
+    let setup = Setup::new().await;
+    setup.world.lock().members = vec![key(2).address()];
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Key);
+}
+
+#[tokio::test]
+async fn a_changed_vid_is_a_contradiction() {
+    let setup = Setup::new().await;
+    setup.attestor.cosign(&setup.good()).await.unwrap();
+    setup.world.lock().vid.0 += 1;
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Contradiction);
+}
+
+#[tokio::test]
+async fn what_the_destination_has_is_not_signed_again() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    setup.world.lock().records.insert(claim.job_id(), 5);
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Refused);
+}

@@ -1,0 +1,299 @@
+use std::sync::Arc;
+
+use dvn_core::{
+    error::VerifyErrorKind,
+    ids::BlockNumber,
+    job::{Hold, Refusal, State},
+    ports::{Assignment, Halt, HaltScope, Signer, Store},
+};
+use dvn_hsm::local::LocalSigner;
+use dvn_store::Sqlite;
+
+use crate::world::{Chains, CountingSigner, DST, Running, SRC, World, for_a_while, until, until_state};
+
+pub(crate) fn key(number: u8) -> Arc<dyn Signer> {
+    Arc::new(LocalSigner::from_hex_secret(format!("{number:064x}").into()).unwrap())
+}
+
+struct Setup {
+    world: World,
+    store: Store,
+    signer: Arc<CountingSigner>,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        Self::with(CountingSigner::new(key(1))).await
+    }
+
+    async fn with(signer: CountingSigner) -> Self {
+        let store = Sqlite::in_memory().await.unwrap().store();
+        Self { world: World::new(signer.address()), store, signer: Arc::new(signer) }
+    }
+
+    fn start(&self) -> Running {
+        let signer: Arc<dyn Signer> = self.signer.clone();
+        Running::start(self.world.builder(&self.store, signer).build().unwrap())
+    }
+
+    fn executed(&self) -> usize {
+        self.world.lock().executed.len()
+    }
+}
+
+#[tokio::test]
+async fn a_packet_goes_all_the_way_and_leaves_its_story() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    setup.world.lock().send(claim, 98);
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Waiting).await;
+    assert_eq!(setup.signer.calls(), 0);
+    setup.world.lock().mine(20);
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+
+    let story = setup.store.audit.of_packet(claim.header.guid()).await.unwrap();
+    let actions: Vec<_> = story.iter().map(|row| row.entry.action.as_str()).collect();
+    assert_eq!(actions, ["observed", "waiting", "verified", "signed", "submitted", "attested", "committed"]);
+    let journal = setup.store.journal.slot(claim.header.guid()).await.unwrap();
+    assert_eq!(journal.len(), 1);
+    assert!(journal[0].signature.is_some());
+    assert_eq!(setup.store.evidence.of_packet(claim.header.guid()).await.unwrap().len(), 1);
+    assert_eq!((setup.signer.calls(), setup.executed()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_packet_of_another_dvn_is_refused() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.send(claim, 80);
+        chains.packets[0].2 = false;
+    }
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Refused(Refusal::NotAssigned)).await;
+    running.stop().await;
+    assert_eq!(setup.signer.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_packet_that_a_reorg_removes_stays_unsigned() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    setup.world.lock().send(claim, 98);
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Waiting).await;
+    {
+        let mut chains = setup.world.lock();
+        chains.reorg(97);
+        chains.mine(30);
+    }
+    until_state(&setup.store, claim, State::Orphaned).await;
+    running.stop().await;
+    assert_eq!((setup.signer.calls(), setup.executed()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_packet_that_a_reorg_moves_is_attested_once() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    setup.world.lock().send(claim, 98);
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Waiting).await;
+    let moved_to = {
+        let mut chains = setup.world.lock();
+        chains.reorg(97);
+        let location = chains.send(claim, 99);
+        chains.mine(30);
+        location
+    };
+    let job = until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    assert_eq!(job.location, moved_to);
+    assert_eq!((setup.signer.calls(), setup.executed()), (1, 1));
+}
+
+#[tokio::test]
+async fn one_seats_hint_does_not_lead_away_from_where_the_packet_is() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    let genuine = setup.world.lock().send(claim, 98);
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Waiting).await;
+    {
+        let mut chains = setup.world.lock();
+        let mut location = genuine;
+        location.block.number = BlockNumber(101);
+        location.block.hash.0[0] ^= 1;
+        chains.hinted_elsewhere.push(Assignment { location, claim, agreed: false });
+        chains.mine(30);
+    }
+    let job = until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    assert_eq!(job.location, genuine);
+}
+
+#[tokio::test]
+async fn a_contradiction_halts_the_chain_until_an_operator_clears_it() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.send(claim, 80);
+        chains.verifier_fails = Some(VerifyErrorKind::Contradiction);
+    }
+    let running = setup.start();
+    until(&setup.store, claim, |job| job.last_error.is_some()).await;
+    let halts = setup.store.halts.standing().await.unwrap();
+    assert_eq!(halts.iter().map(|halt| halt.scope).collect::<Vec<_>>(), [HaltScope::Chain(SRC)]);
+    running.crash().await;
+
+    // Healthy answers and a restart do not lift it.
+    setup.world.lock().verifier_fails = None;
+    let running = setup.start();
+    for_a_while().await;
+    assert_eq!(setup.signer.calls(), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn too_few_seats_only_delay() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.send(claim, 80);
+        chains.verifier_fails = Some(VerifyErrorKind::Missing);
+    }
+    let running = setup.start();
+    until(&setup.store, claim, |job| job.last_error.is_some()).await;
+    assert_eq!((setup.signer.calls(), setup.store.halts.standing().await.unwrap().len()), (0, 0));
+    setup.world.lock().verifier_fails = None;
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    assert_eq!(setup.executed(), 1);
+}
+
+#[tokio::test]
+async fn a_second_payload_for_a_signed_slot_is_held() {
+    let setup = Setup::new().await;
+    let first = Chains::packet(1, b"first");
+    let second = Chains::packet(1, b"second");
+    {
+        let mut chains = setup.world.lock();
+        chains.commits = false;
+        chains.send(first, 80);
+    }
+    let running = setup.start();
+    until_state(&setup.store, first, State::Attested).await;
+    {
+        let mut chains = setup.world.lock();
+        chains.reorg(80);
+        chains.send(second, 95);
+        chains.mine(40);
+    }
+    until_state(&setup.store, second, State::Held(Hold::Equivocation)).await;
+    for_a_while().await;
+    running.stop().await;
+    assert_eq!((setup.signer.calls(), setup.executed()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_signature_of_another_key_never_leaves() {
+    let mut signer = CountingSigner::new(key(1));
+    signer.impostor = Some(key(2));
+    let setup = Setup::with(signer).await;
+    // The impostor is a member too, so that only the comparison with the expected address stands in the way.
+    setup.world.lock().members.push(key(2).address());
+    let claim = Chains::packet(1, b"hello");
+    setup.world.lock().send(claim, 80);
+    let running = setup.start();
+    let job = until(&setup.store, claim, |job| job.last_error.is_some()).await;
+    running.stop().await;
+    assert_eq!((job.state, setup.executed()), (State::Verified, 0));
+    let journal = setup.store.journal.slot(claim.header.guid()).await.unwrap();
+    assert!(journal.iter().all(|row| row.signature.is_none()));
+}
+
+#[tokio::test]
+async fn a_transaction_without_effect_is_tried_again_and_then_held() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.send(claim, 80);
+        chains.ineffective = true;
+    }
+    let running = setup.start();
+    until(&setup.store, claim, |_| setup.executed() >= 2).await;
+    setup.world.lock().ineffective = false;
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_signed_but_not_sent_stays_unsent_under_a_halt() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    let running = setup.start();
+    let halt = Halt {
+        scope: HaltScope::Chain(DST),
+        reason: "test".to_owned(),
+        evidence: None,
+        since: std::time::UNIX_EPOCH,
+    };
+    setup.store.halts.raise(halt).await.unwrap();
+    setup.world.lock().send(claim, 95);
+    setup.world.lock().mine(20);
+    until(&setup.store, claim, |_| true).await;
+    for_a_while().await;
+    assert_eq!((setup.signer.calls(), setup.executed()), (0, 0));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_record_is_attested_again() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.commits = false;
+        chains.send(claim, 80);
+    }
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Attested).await;
+    {
+        let mut chains = setup.world.lock();
+        chains.records.clear();
+        chains.commits = true;
+    }
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    assert_eq!(setup.executed(), 2);
+}
+
+#[tokio::test]
+async fn crashes_at_any_time_lose_nothing_and_repeat_nothing() {
+    let setup = Setup::new().await;
+    let claims: Vec<_> = (1..=20).map(|nonce| Chains::packet(nonce, b"hello")).collect();
+    for (claim, block) in claims.iter().zip(91..) {
+        setup.world.lock().send(*claim, block % 10 + 91);
+    }
+    for crash in 0..12_u64 {
+        let running = setup.start();
+        setup.world.lock().mine(3);
+        tokio::time::sleep(std::time::Duration::from_millis(3 + 7 * crash)).await;
+        running.crash().await;
+    }
+    let running = setup.start();
+    for claim in &claims {
+        until_state(&setup.store, *claim, State::Committed).await;
+    }
+    running.stop().await;
+    let mut executed: Vec<_> = setup.world.lock().executed.iter().map(|item| item.job).collect();
+    executed.sort_unstable();
+    executed.dedup();
+    assert_eq!(executed.len(), 20);
+}

@@ -1,0 +1,403 @@
+//! A source and a destination that tests script: blocks, packets, reorgs, lies and failures.
+
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
+use async_trait::async_trait;
+use dvn_core::{
+    Destination, Dvn, Source,
+    destination::{DestinationView, ReceiveConfig},
+    error::{ChainSourceError, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind},
+    ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, JobId, Nonce, Vid},
+    job::{Job, Location, State},
+    packet::{Claim, Header, Packet},
+    ports::{
+        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement, SignedAttestation,
+        Signer, Store, SubmissionId, Submitter, Verification, Verifier,
+    },
+    signature::Committee,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SRC: Eid = Eid(30101);
+pub(crate) const DST: Eid = Eid(30212);
+pub(crate) const LIB: Address = Address::repeat_byte(0x16);
+pub(crate) const VID: Vid = Vid(212);
+
+/// What both chains are at the moment, and how they misbehave.
+#[derive(Debug)]
+pub(crate) struct Chains {
+    pub(crate) latest: u64,
+    pub(crate) settled: u64,
+    /// Which fork a block belongs to; a reorg counts it up from a height on.
+    forks: BTreeMap<u64, u64>,
+    pub(crate) packets: Vec<(Location, Claim, bool)>,
+    pub(crate) hinted_elsewhere: Vec<Assignment>,
+    pub(crate) send_confirmations: u64,
+    pub(crate) receive_confirmations: u64,
+    pub(crate) verifier_fails: Option<VerifyErrorKind>,
+    pub(crate) vid: Vid,
+    pub(crate) quorum: usize,
+    pub(crate) members: Vec<Address>,
+    pub(crate) time: u64,
+    pub(crate) records: BTreeMap<JobId, u64>,
+    pub(crate) stored: BTreeMap<(Eid, B256, Nonce), B256>,
+    pub(crate) commits: bool,
+    pub(crate) ineffective: bool,
+    pub(crate) unsettled: bool,
+    pub(crate) executed: Vec<SignedAttestation>,
+    open: BTreeMap<SubmissionId, Vec<SignedAttestation>>,
+}
+
+/// Shared by the fakes of one test.
+#[derive(Clone, Debug)]
+pub(crate) struct World(Arc<Mutex<Chains>>);
+
+impl World {
+    pub(crate) fn new(signer: Address) -> Self {
+        Self(Arc::new(Mutex::new(Chains {
+            latest: 100,
+            settled: 90,
+            forks: BTreeMap::new(),
+            packets: Vec::new(),
+            hinted_elsewhere: Vec::new(),
+            send_confirmations: 5,
+            receive_confirmations: 5,
+            verifier_fails: None,
+            vid: VID,
+            quorum: 1,
+            members: vec![signer],
+            time: 1_700_000_000,
+            records: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            commits: true,
+            ineffective: false,
+            unsettled: false,
+            executed: Vec::new(),
+            open: BTreeMap::new(),
+        })))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Chains> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn chain() -> Chain {
+        Chain { name: "ethereum".to_owned(), eid: SRC }
+    }
+
+    pub(crate) fn builder(&self, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
+        let source = Source::new(Arc::new(self.clone()), Arc::new(self.clone())).with_start_block(BlockNumber(1));
+        let destination = Destination::new(Arc::new(self.clone()), signer).with_poll(Duration::from_millis(5));
+        Dvn::builder()
+            .source(source)
+            .destination(destination)
+            .store(store.clone())
+            .instance("test")
+            .sweep(Duration::from_millis(5))
+            .workers(3)
+    }
+}
+
+impl Chains {
+    pub(crate) fn block(&self, number: u64) -> BlockRef {
+        let fork = self.forks.range(..=number).next_back().map_or(0, |(_, fork)| *fork);
+        let hash = keccak256([number.to_be_bytes(), fork.to_be_bytes()].concat());
+        BlockRef { number: BlockNumber(number), hash }
+    }
+
+    pub(crate) fn packet(nonce: u64, message: &'static [u8]) -> Claim {
+        let header = Header {
+            nonce: Nonce(nonce),
+            src_eid: SRC,
+            sender: Address::repeat_byte(1).into_word(),
+            dst_eid: DST,
+            receiver: Address::repeat_byte(2).into_word(),
+        };
+        Packet { header, message: Bytes::from_static(message) }.claim()
+    }
+
+    pub(crate) fn send(&mut self, claim: Claim, number: u64) -> Location {
+        let location = Location {
+            src_eid: SRC,
+            block: self.block(number),
+            tx_hash: keccak256([claim.job_id().0.as_slice(), &number.to_be_bytes()].concat()),
+            log_index: claim.header.nonce.0,
+        };
+        self.packets.push((location, claim, true));
+        location
+    }
+
+    pub(crate) fn mine(&mut self, blocks: u64) {
+        self.latest += blocks;
+        self.settled += blocks;
+    }
+
+    /// Replaces every block from this height on; their packets are gone.
+    pub(crate) fn reorg(&mut self, from: u64) {
+        let fork = self.forks.values().max().copied().unwrap_or(0) + 1;
+        self.forks.retain(|height, _| *height < from);
+        self.forks.insert(from, fork);
+        self.packets.retain(|(location, _, _)| location.block.number.0 < from);
+        self.latest += 1;
+    }
+
+    fn is_canonical(&self, block: BlockRef) -> bool {
+        block.number.0 <= self.latest && self.block(block.number.0) == block
+    }
+
+    fn slot(claim: &Claim) -> (Eid, B256, Nonce) {
+        (claim.header.src_eid, claim.header.sender, claim.header.nonce)
+    }
+}
+
+#[async_trait]
+impl ChainSource for World {
+    fn chain(&self) -> &Chain {
+        static CHAIN: std::sync::LazyLock<Chain> = std::sync::LazyLock::new(World::chain);
+        &CHAIN
+    }
+
+    async fn next_head(&self, seen: Option<Head>) -> Result<Head, ChainSourceError> {
+        loop {
+            let head = {
+                let chains = self.lock();
+                Head { latest: BlockNumber(chains.latest), settled: BlockNumber(chains.settled) }
+            };
+            if seen != Some(head) {
+                return Ok(head);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn scan(&self, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
+        let chains = self.lock();
+        let mut assignments: Vec<_> = chains
+            .packets
+            .iter()
+            .filter(|(location, _, _)| range.contains(&location.block.number))
+            .map(|(location, claim, _)| Assignment { location: *location, claim: *claim, agreed: true })
+            .collect();
+        assignments.extend(chains.hinted_elsewhere.iter().filter(|it| range.contains(&it.location.block.number)));
+        Ok(Scan { assignments, through: *range.end() })
+    }
+}
+
+#[async_trait]
+impl Verifier for World {
+    fn chain(&self) -> &Chain {
+        ChainSource::chain(self)
+    }
+
+    async fn verify(&self, location: &Location) -> Result<Verification, VerifyError> {
+        let chains = self.lock();
+        if let Some(kind) = chains.verifier_fails {
+            return Err(VerifyError::new(kind));
+        }
+        if !chains.is_canonical(location.block) {
+            return Ok(Verification::Orphaned);
+        }
+        let Some((_, claim, assigned)) = chains.packets.iter().find(|(at, _, _)| at == location) else {
+            return Ok(Verification::Rejected(dvn_core::job::Refusal::NotGenuine));
+        };
+        Ok(Verification::Found(Box::new(Observation {
+            claim: *claim,
+            location: *location,
+            assigned: *assigned,
+            send_confirmations: Confirmations(chains.send_confirmations),
+            head: Head { latest: BlockNumber(chains.latest), settled: BlockNumber(chains.settled) },
+            evidence: EvidenceBundle::new(format!("{{\"block\":\"{}\"}}", location.block.hash)),
+        })))
+    }
+}
+
+#[async_trait]
+impl Submitter for World {
+    fn chain(&self) -> &Chain {
+        static CHAIN: std::sync::LazyLock<Chain> =
+            std::sync::LazyLock::new(|| Chain { name: "conflux".to_owned(), eid: DST });
+        &CHAIN
+    }
+
+    async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError> {
+        let chains = self.lock();
+        let members = candidates.iter().filter(|it| chains.members.contains(it)).copied().collect();
+        Ok(Committee { vid: chains.vid, quorum: chains.quorum, members })
+    }
+
+    async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
+        let chains = self.lock();
+        let config =
+            ReceiveConfig { confirmations: Confirmations(chains.receive_confirmations), lists_us: true };
+        Ok(DestinationView {
+            at: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
+            time: ChainTime(chains.time),
+            receive_lib: LIB,
+            receive_lib_known: true,
+            config: Some(config),
+            stored: chains.stored.get(&Chains::slot(claim)).copied().unwrap_or_default(),
+            lazy_nonce: Nonce(0),
+            record: chains.records.get(&claim.job_id()).copied().map(Confirmations),
+        })
+    }
+
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if batch.is_empty() {
+            return Err(SubmitError::new(SubmitErrorKind::Bug).because("empty batch"));
+        }
+        let id = SubmissionId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut chains = self.lock();
+        chains.executed.extend(batch.iter().cloned());
+        let jobs = batch.iter().map(|item| (item.job, id)).collect();
+        chains.open.insert(id, batch);
+        Ok(jobs)
+    }
+
+    async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {
+        let mut chains = self.lock();
+        if chains.unsettled {
+            return Ok(Vec::new());
+        }
+        let open: Vec<_> = chains.open.iter().map(|(id, items)| (*id, items.clone())).collect();
+        let mut settlements = Vec::new();
+        for (submission, items) in open {
+            for item in items {
+                let outcome = if chains.ineffective {
+                    Outcome::Ineffective { reason: "nothing happened".to_owned() }
+                } else {
+                    let Attested { confirmations, slot, payload } = Attested::of(&item);
+                    chains.records.insert(item.job, confirmations);
+                    if chains.commits {
+                        chains.stored.insert(slot, payload);
+                    }
+                    Outcome::Attested {
+                        block: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
+                        tx_hash: item.job.0,
+                    }
+                };
+                settlements.push(Settlement { submission, job: item.job, outcome });
+            }
+        }
+        Ok(settlements)
+    }
+
+    async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {
+        self.lock().open.remove(&submission);
+        Ok(())
+    }
+
+    async fn is_busy(&self) -> Result<bool, SubmitError> {
+        Ok(!self.lock().open.is_empty())
+    }
+
+    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
+        Ok(BlockNumber(self.lock().time))
+    }
+}
+
+struct Attested {
+    confirmations: u64,
+    slot: (Eid, B256, Nonce),
+    payload: B256,
+}
+
+impl Attested {
+    fn of(item: &SignedAttestation) -> Self {
+        let claim = item.attestation.claim;
+        Self {
+            confirmations: item.attestation.confirmations.0,
+            slot: Chains::slot(&claim),
+            payload: claim.payload_hash.0,
+        }
+    }
+}
+
+/// A signer that counts, and may misbehave.
+#[derive(Debug)]
+pub(crate) struct CountingSigner {
+    inner: Arc<dyn Signer>,
+    /// Signs in place of `inner` where set, under `inner`'s address.
+    pub(crate) impostor: Option<Arc<dyn Signer>>,
+    pub(crate) calls: AtomicU64,
+}
+
+impl CountingSigner {
+    pub(crate) fn new(inner: Arc<dyn Signer>) -> Self {
+        Self { inner, impostor: None, calls: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Signer for CountingSigner {
+    fn address(&self) -> Address {
+        self.inner.address()
+    }
+
+    async fn sign_digest(&self, digest: B256) -> Result<Signature, SignError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.impostor.as_ref().unwrap_or(&self.inner).sign_digest(digest).await
+    }
+}
+
+/// A DVN that runs in the background until dropped or stopped.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), dvn_core::RunError>>,
+}
+
+impl Running {
+    pub(crate) fn start(dvn: Dvn) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(dvn.run(stop.clone()));
+        Self { stop, task }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Ends every task where it stands, as a crash would.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// Waits until a job stands in a state that `wanted` accepts.
+pub(crate) async fn until(store: &Store, claim: Claim, wanted: impl Fn(&Job) -> bool) -> Job {
+    for _ in 0..2_000 {
+        if let Some(job) = store.jobs.load(claim.job_id()).await.unwrap()
+            && wanted(&job)
+        {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let job = store.jobs.load(claim.job_id()).await.unwrap();
+    panic!("the job never got there: {job:?}");
+}
+
+/// Waits until a job stands in this state.
+pub(crate) async fn until_state(store: &Store, claim: Claim, state: State) -> Job {
+    until(store, claim, |job| job.state == state).await
+}
+
+/// Gives the engine time to do what it must not do.
+pub(crate) async fn for_a_while() {
+    tokio::time::sleep(Duration::from_millis(150)).await;
+}
