@@ -1,0 +1,1 @@
+//! Benchmarks that print figures: `cargo bench -p dvn-benches`. What they share is here.

@@ -1,0 +1,57 @@
+//! Real LayerZero V2 contracts on local EVM nodes, for tests, demos and embedders' own tests.
+//!
+//! A [`Devnet`](devnet::Devnet) is any number of Anvil nodes, each with LayerZero's endpoint, libraries, workers and
+//! views, one DVN contract that is ours and one that is not, and three small contracts of our own: an application that
+//! sends and receives, a decoy that emits look-alikes of LayerZero's events, and a hostile DVN that emits them in the
+//! middle of a genuine send. Every chain is wired to every other. Two chains are ready in about two seconds.
+//!
+//! ```no_run
+//! use dvn_testkit::{devnet::{ChainSpec, Delivery, Devnet}, keys, toolchain::Toolchain};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let toolchain = Toolchain::install(|line| eprintln!("{line}"))?;
+//! let signers = [keys::signer(0), keys::signer(1), keys::signer(2)];
+//! let devnet = Devnet::builder()
+//!     .chain(ChainSpec::ethereum().with_confirmations(2))
+//!     .chain(ChainSpec::conflux())
+//!     .signers(signers.iter().map(|key| key.address()), 2)
+//!     .start(&toolchain)
+//!     .await?;
+//! let (ethereum, conflux) = (devnet.chain("ethereum")?, devnet.chain("conflux")?);
+//!
+//! let sent = devnet.send(ethereum, conflux, &[b"hello".to_vec()]).await?;
+//! let packet = &sent.packets[0];
+//!
+//! // What a DVN does, with keys in memory. A node under test does it by itself.
+//! let attestation = conflux.attestation(packet, 2).await?;
+//! let signatures = attestation.sign(&signers[..2]);
+//! conflux.execute(conflux.addresses().dvn, &keys::submitter(0), &[(attestation, signatures)]).await?;
+//!
+//! assert_eq!(devnet.deliver(packet).await?, Delivery::Delivered);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it needs
+//!
+//! Node.js with npm, once: [`Toolchain::install`](toolchain::Toolchain::install) puts Anvil, LayerZero's compiled
+//! contracts and the Solidity compiler under the build folder, in pinned versions. In tests,
+//! [`Toolchain::for_test`](toolchain::Toolchain::for_test) finds them or skips the test.
+//!
+//! # What it does not do
+//!
+//! It knows nothing of this project's other crates: hashes, packets and signatures are its own reading of the
+//! contracts, so that a test compares two readings. It does not judge what a node attests, and it is not for
+//! production: its keys are known to everybody, and LayerZero's artifacts are licensed for non-production use only.
+
+mod bindings;
+mod transaction;
+
+pub mod anvil;
+pub mod contracts;
+pub mod devnet;
+pub mod keys;
+pub mod node;
+pub mod rpc;
+pub mod softhsm;
+pub mod toolchain;

@@ -1,0 +1,7 @@
+//! A `dvn-node` process on a [`Devnet`](crate::devnet::Devnet): its configuration file, its keys, its log.
+
+mod config;
+mod process;
+
+pub use config::{NodeConfig, NodeKeys};
+pub use process::{NodeError, NodeEvent, NodeProcess, free_port};

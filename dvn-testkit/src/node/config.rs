@@ -1,0 +1,197 @@
+use std::{fmt::Write as _, path::PathBuf};
+
+use crate::{
+    devnet::{Chain, Devnet},
+    keys::{self, Key},
+    softhsm::{SoftHsm, TOKEN_LABEL},
+};
+
+/// Where a node's attesting and sending keys are.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "tests name every case")]
+pub enum NodeKeys {
+    /// In variables of its environment.
+    Local {
+        /// The attesting key.
+        signer: Key,
+        /// The key that pays gas.
+        sender: Key,
+    },
+    /// On a token that holds them as `dvn-signing-key` and `dvn-sender`.
+    SoftHsm(Box<SoftHsm>),
+}
+
+impl NodeKeys {
+    /// The labels under which a token holds both keys.
+    pub const LABELS: [&'static str; 2] = ["dvn-signing-key", "dvn-sender"];
+
+    /// The development keys that a devnet knows without being told.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::Local { signer: keys::signer(0), sender: keys::submitter(0) }
+    }
+
+    fn block(&self, index: usize, indent: &str) -> String {
+        match self {
+            Self::Local { .. } => {
+                let variable = ["DVN_DEV_KEY", "DVN_DEV_SENDER"].get(index).copied().unwrap_or_default();
+                format!("{indent}provider: local\n{indent}local: {{ private_key_env: {variable} }}\n")
+            }
+            Self::SoftHsm(token) => {
+                let (library, label) = (token.path().display(), Self::LABELS.get(index).copied().unwrap_or_default());
+                let pkcs11 = format!(
+                    "{{ library: \"{library}\", token_label: {TOKEN_LABEL}, key_label: {label}, pin_env: HSM_PIN }}"
+                );
+                format!("{indent}provider: pkcs11\n{indent}pkcs11: {pkcs11}\n")
+            }
+        }
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Local { signer, sender } => vec![
+                ("DVN_DEV_KEY".to_owned(), format!("{}", signer.secret())),
+                ("DVN_DEV_SENDER".to_owned(), format!("{}", sender.secret())),
+            ],
+            Self::SoftHsm(token) => {
+                let mut environment = token.environment();
+                environment.push(("HSM_PIN".to_owned(), token.pin().to_owned()));
+                environment
+            }
+        }
+    }
+}
+
+/// What a node's configuration file says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// `service.data_dir`.
+    pub data_dir: PathBuf,
+    /// Port of `service.listen`, on the loopback address.
+    pub port: u16,
+    /// Its keys.
+    pub keys: NodeKeys,
+    /// `finality` of every chain.
+    pub finality: &'static str,
+    /// The floor of every source chain.
+    pub confirmations: u64,
+    /// `start_block` of every source chain; without it a new node starts at the final head.
+    pub start_block: Option<u64>,
+    /// A query that is appended to every RPC URL, as providers that want a key in it do. Local nodes ignore it.
+    pub url_query: Option<String>,
+    /// Every chain's block time, in milliseconds.
+    pub block_time_ms: u64,
+}
+
+impl NodeConfig {
+    /// A node with development keys, final blocks and a free port.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>, port: u16) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            port,
+            keys: NodeKeys::local(),
+            finality: "finalized",
+            confirmations: 1,
+            start_block: Some(0),
+            url_query: None,
+            block_time_ms: 1_000,
+        }
+    }
+
+    /// The file: `sources` are watched, `targets` are written to.
+    #[must_use]
+    pub fn render(&self, sources: &[&Chain], targets: &[&Chain]) -> String {
+        let mut yaml = String::new();
+        let Self { data_dir, port, .. } = self;
+        let _ = write!(
+            yaml,
+            "service:\n  name: dvn-node-1\n  environment: dev\n  log_level: info\n  log_format: json\n  \
+             data_dir: \"{}\"\n  listen: \"127.0.0.1:{port}\"\n\nsource_chains:\n",
+            data_dir.display()
+        );
+        for chain in sources {
+            yaml.push_str(&self.source(chain));
+        }
+        yaml.push_str("\ntarget_chains:\n");
+        for chain in targets {
+            yaml.push_str(&self.target(chain));
+        }
+        let _ = write!(yaml, "\nhsm:\n{}\nsigning: {{ quorum: 1, total_signers: 1 }}\n", self.keys.block(0, "  "));
+        yaml
+    }
+
+    /// What the node's process needs in its environment.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.keys.environment()
+    }
+
+    /// Everything that must never be printed by the node.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = match &self.keys {
+            NodeKeys::Local { signer, sender } => [signer, sender]
+                .iter()
+                .map(|key| format!("{}", key.secret()).trim_start_matches("0x").to_owned())
+                .collect(),
+            NodeKeys::SoftHsm(token) => vec![token.pin().to_owned()],
+        };
+        secrets.extend(self.url_query.clone());
+        secrets
+    }
+
+    fn network(&self, chain: &Chain) -> String {
+        let query = self.url_query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+        let url = chain.url().to_string();
+        format!(
+            "  {}:\n    chain_id: {}\n    eid: {}\n    rpc_url: \"{}{query}\"\n    finality: {}\n    block_time: {}ms\n",
+            chain.name(),
+            chain.chain_id(),
+            chain.eid(),
+            url.trim_end_matches('/'),
+            self.finality,
+            self.block_time_ms
+        )
+    }
+
+    fn source(&self, chain: &Chain) -> String {
+        let mut yaml = self.network(chain);
+        let addresses = chain.addresses();
+        let _ = writeln!(yaml, "    confirmations: {}", self.confirmations);
+        if let Some(block) = self.start_block {
+            let _ = writeln!(yaml, "    start_block: {block}");
+        }
+        let _ = write!(
+            yaml,
+            "    contracts:\n      endpoint: \"{}\"\n      send_lib: \"{}\"\n      dvn: \"{}\"\n",
+            addresses.endpoint, addresses.send_lib, addresses.dvn
+        );
+        yaml
+    }
+
+    fn target(&self, chain: &Chain) -> String {
+        let mut yaml = self.network(chain);
+        let addresses = chain.addresses();
+        let _ = write!(
+            yaml,
+            "    contracts:\n      endpoint: \"{}\"\n      receive_lib: \"{}\"\n      dvn: \"{}\"\n    sender:\n{}",
+            addresses.endpoint,
+            addresses.receive_lib,
+            addresses.dvn,
+            self.keys.block(1, "      ")
+        );
+        yaml
+    }
+
+    /// The file for a whole devnet: the chains named are targets, all others sources.
+    ///
+    /// # Errors
+    /// When there is no chain of that name.
+    pub fn for_devnet(&self, devnet: &Devnet, targets: &[&str]) -> Result<String, crate::devnet::DevnetError> {
+        let chosen = targets.iter().map(|name| devnet.chain(name)).collect::<Result<Vec<_>, _>>()?;
+        let sources: Vec<_> = devnet.chains().iter().filter(|chain| !targets.contains(&chain.name())).collect();
+        Ok(self.render(&sources, &chosen))
+    }
+}
