@@ -15,7 +15,7 @@ use dvn_core::{
     ports::{EvidenceBundle, Head, Observation, Signer},
     signature::{Committee, SignatureSet},
 };
-use dvn_hsm::local::LocalSigner;
+use dvn_hsm::LocalSigner;
 
 fn packet() -> Packet {
     let header = Header {

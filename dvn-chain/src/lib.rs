@@ -1,1 +1,29 @@
-//! dvn-chain
+//! EVM chains for a DVN: reads them by the agreement of a fixed number of seats, and writes to them.
+//!
+//! [`EvmSource`] hints at packets, [`EvmVerifier`] convinces itself of one, [`EvmSubmitter`] puts attestations on chain.
+//! All three ask a [`Panel`]: several [`Seat`]s and a threshold that never shrinks. A seat that is late, silent or
+//! malformed loses its vote and nothing more; two seats that differ about a final fact stop the chain.
+//!
+//! Whatever a seat says is untrusted text: it is bounded in size, parsed by this crate's own tolerant types, and never
+//! printed together with the seat's URL.
+
+mod anchor;
+mod call;
+mod contracts;
+mod head;
+mod pairing;
+mod panel;
+pub mod preflight;
+mod profile;
+mod rpc;
+mod seat;
+mod source;
+mod submit;
+mod verifier;
+
+pub use panel::{Absence, Panel, PanelError, PanelSetupError};
+pub use profile::{ChainClass, Finality, GasRules, Profile};
+pub use seat::{RedactedUrl, Seat, SeatConfig, SeatError, SeatSetupError, UrlError};
+pub use source::{EvmSource, SourceConfig, SourceContracts};
+pub use submit::{EvmSubmitter, FeeCaps, SubmitterConfig};
+pub use verifier::{EvmVerifier, VerifierConfig};

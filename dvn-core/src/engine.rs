@@ -19,7 +19,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub use self::progress::{Progress, SourceProgress};
+pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
 use crate::{
     assess::Views,
     attestor::Attestor,

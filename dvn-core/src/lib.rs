@@ -47,4 +47,4 @@ pub mod testing;
 
 pub use alloy_primitives;
 pub use builder::{Batch, BuildError, Builder, Destination, Source};
-pub use engine::{Dvn, Progress, RunError, SourceProgress};
+pub use engine::{Dvn, Progress, ProgressReport, RecentMove, RunError, SourceProgress};

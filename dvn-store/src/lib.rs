@@ -1,1 +1,64 @@
-//! dvn-store
+//! Remembers for a DVN: jobs, cursors, hashes of final blocks, the signing journal, halts, the outbox, evidence, the audit
+//! log and leases.
+//!
+//! [`Sqlite`] implements every durable port of [`dvn_core::ports`] in one file of one folder, with nothing to install.
+//! A commit is on disk before a call returns, so that a process may be killed at any point: what was promised is there
+//! after a restart. Replace a port by assigning another one to its field of [`Store`](dvn_core::ports::Store).
+//!
+//! ```
+//! use dvn_core::{ids::{BlockNumber, Eid}, ports::Store};
+//! use dvn_store::Sqlite;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let data_dir = folder.path();
+//! let sqlite = Sqlite::open(data_dir).await?;
+//! let store: Store = sqlite.store();
+//! store.cursors.advance(Eid(30101), BlockNumber(19_000_000)).await?;
+//!
+//! // A command that looks on while the node runs.
+//! let beside = Sqlite::open_read_only(data_dir).await?.store();
+//! assert_eq!(beside.cursors.load(Eid(30101)).await?, Some(BlockNumber(19_000_000)));
+//!
+//! let (rows, head) = store.journal.verify().await?;
+//! assert!(rows == 0 && head.is_zero());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Files
+//!
+//! `data_dir` holds `dvn.db` with its `-wal` and `-shm`, and `dvn.lock`, an empty file whose lock says that a process uses
+//! the folder. A copy of the folder must be taken while no process runs, or by SQLite's own backup.
+//!
+//! # The journal
+//!
+//! A slot never gets two payload hashes. The code refuses it with a reason; behind the code the database refuses it by
+//! constraints and triggers, which hold for every connection. Rows are chained by hash, so that history that was
+//! rewritten with the triggers removed shows in [`verify`](dvn_core::ports::Journal::verify), and an edited row is refused
+//! wherever it is read. Two things the file alone cannot show: rows that were cut off at its end, and a whole file that was
+//! replaced by an older one. Both need the head, as `verify` returns it, kept elsewhere, or the destination chain's word.
+//!
+//! # Other backends
+//!
+//! The rules of the journal are pure and do not know SQLite. Another backend (PostgreSQL for several processes, Redis
+//! for the queue) is another module beside this one that passes `dvn_core::testing::store_suite`.
+
+mod audit;
+mod codec;
+mod cursors;
+mod database;
+mod error;
+mod evidence;
+mod finalized;
+mod halts;
+mod jobs;
+mod journal;
+mod leases;
+mod outbox;
+mod schema;
+mod sqlite;
+
+pub use error::OpenError;
+pub use sqlite::Sqlite;

@@ -37,7 +37,10 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
             () = tokio::time::sleep(lane.poll.max(quiet)) => {}
         }
         quiet = match engine.tend(eid, lane, &mut waiting_since).await {
-            Ok(()) => Duration::ZERO,
+            Ok(()) => {
+                engine.progress.lane(eid, None);
+                Duration::ZERO
+            }
             Err(error) => engine.note(lane, &error).await,
         };
     }
@@ -82,6 +85,7 @@ impl Engine {
         let text = chain_of(error);
         let chain = lane.submitter.chain();
         warn!(chain = chain.name, error = text, "lane failed");
+        self.progress.lane(chain.eid, Some(text.clone()));
         let disposition = match error {
             LaneError::Destination(error) => error.disposition(),
             LaneError::Store(error) => error.disposition(),

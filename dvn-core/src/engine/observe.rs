@@ -72,7 +72,7 @@ impl Follower {
         let cursor = self.read_settled(cursor, head).await?;
         self.read_tip(cursor, head).await?;
         self.engine.wake_ripe(eid, head).await?;
-        self.engine.progress.update(eid, |it| {
+        self.engine.progress.source(eid, |it| {
             it.head = Some(head);
             it.cursor = Some(cursor);
             it.error = None;
@@ -135,7 +135,7 @@ impl Follower {
         let text = chain_of(error);
         let chain = self.source.scanner.chain();
         warn!(chain = chain.name, error = text, "source could not be followed");
-        self.engine.progress.update(chain.eid, |it| it.error = Some(text));
+        self.engine.progress.source(chain.eid, |it| it.error = Some(text));
         let disposition = match error {
             ObserveError::Source(error) => error.disposition(),
             ObserveError::Store(error) => error.disposition(),

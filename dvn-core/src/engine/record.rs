@@ -28,6 +28,7 @@ impl Engine {
         self.store.jobs.save(job).await?;
         let guid = job.claim.header.guid();
         let to = job.state;
+        self.progress.moved(job, self.clock.now());
         info!(%guid, nonce = job.claim.header.nonce.0, src = job.location.src_eid.0, dst = job.dst_eid().0,
             from = from.name(), to = to.name(), reason = to.reason(), %detail, "job moved");
         let detail = json!({ "from": from.name(), "to": to.name(), "reason": to.reason(), "detail": detail });

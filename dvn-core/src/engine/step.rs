@@ -94,7 +94,6 @@ impl Engine {
 
     /// Looks at both ends of the packet and acts on the verdict.
     async fn examine(&self, job: &mut Job) -> Result<(), StoreError> {
-        let started = tokio::time::Instant::now();
         let assessment = match self.views.assess(&job.location, job.first_send_confirmations).await {
             Ok(assessment) => assessment,
             Err(error) => {
@@ -105,9 +104,6 @@ impl Engine {
                 return self.fail(job, chain, error.disposition(), chain_of(&error)).await;
             }
         };
-        let chain = self.views.sources.get(&job.location.src_eid).map(|it| it.verifier.chain().name.clone());
-        metrics::histogram!("dvn_verification_latency_seconds", "chain" => chain.unwrap_or_default())
-            .record(started.elapsed().as_secs_f64());
         match assessment {
             Assessment::Orphaned => self.orphan(job).await,
             Assessment::Rejected(refusal) => self.refuse(job, refusal).await,
@@ -149,6 +145,7 @@ impl Engine {
                 if job.state != State::Verified {
                     self.store.evidence.put(job.claim.header.guid(), &judged.seen.evidence, self.clock.now()).await?;
                     self.advance("verifier", job, Move::Verify, self.wake_now(), numbers).await?;
+                    self.record_latency(job);
                 }
                 let expiration = policy::expiration(judged.view.time, self.tuning.life);
                 let (location, dst_eid) = (job.location, job.dst_eid());
@@ -172,6 +169,14 @@ impl Engine {
         }
     }
 
+    /// From the first sight of a packet to its verification, the wait for finality included.
+    fn record_latency(&self, job: &Job) {
+        let chain = self.views.sources.get(&job.location.src_eid).map(|it| it.verifier.chain().name.clone());
+        let latency = self.clock.now().duration_since(job.observed_at).unwrap_or_default();
+        metrics::histogram!("dvn_verification_latency_seconds", "chain" => chain.unwrap_or_default())
+            .record(latency.as_secs_f64());
+    }
+
     pub(crate) async fn hold(&self, job: &mut Job, hold: Hold, detail: serde_json::Value) -> Result<(), StoreError> {
         let wake = if hold.resumes() { self.wake_in(HELD) } else { Wake::Never };
         if matches!(hold, Hold::Equivocation | Hold::ForeignPayload) {
@@ -186,6 +191,7 @@ impl Engine {
     async fn sign(&self, job: &mut Job, proposal: Proposal) -> Result<(), StoreError> {
         match self.collect(job, &proposal).await {
             Ok(signed) => {
+                self.progress.key(None);
                 let detail = json!({ "confirmations": signed.confirmations.0, "expiration": signed.expiration.0 });
                 job.signed = Some(signed);
                 self.advance("attestor", job, Move::Sign, Wake::Never, detail).await?;
@@ -207,7 +213,10 @@ impl Engine {
                 CosignErrorKind::Contradiction => {
                     self.fail(job, job.location.src_eid, Disposition::Halt, text).await
                 }
-                CosignErrorKind::Key | CosignErrorKind::Bug => self.postpone(job, text, KEY).await,
+                CosignErrorKind::Key | CosignErrorKind::Bug => {
+                    self.progress.key(Some(text.clone()));
+                    self.postpone(job, text, KEY).await
+                }
                 // The next look from both ends says what has changed.
                 CosignErrorKind::NotYet
                 | CosignErrorKind::Unavailable

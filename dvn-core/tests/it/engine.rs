@@ -6,7 +6,7 @@ use dvn_core::{
     job::{Hold, Refusal, State},
     ports::{Assignment, Halt, HaltScope, Signer, Store},
 };
-use dvn_hsm::local::LocalSigner;
+use dvn_hsm::LocalSigner;
 use dvn_store::Sqlite;
 
 use crate::world::{Chains, CountingSigner, DST, Running, SRC, World, for_a_while, until, until_state};

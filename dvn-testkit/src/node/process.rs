@@ -41,7 +41,7 @@ pub enum NodeError {
 pub struct NodeEvent {
     /// When this process read it.
     pub at: Instant,
-    /// The line's `fields`, among them `message`.
+    /// The line's fields, among them `message`.
     pub fields: Value,
 }
 
@@ -243,9 +243,7 @@ async fn copy(output: impl tokio::io::AsyncRead + Unpin, mut log: tokio::fs::Fil
         let Ok(parsed) = serde_json::from_str::<Value>(&line) else {
             continue;
         };
-        if let Some(fields) = parsed.get("fields") {
-            let _ = events.send(NodeEvent { at, fields: fields.clone() }).await;
-        }
+        let _ = events.send(NodeEvent { at, fields: parsed }).await;
     }
     let _ = log.flush().await;
 }

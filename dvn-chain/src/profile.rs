@@ -1,0 +1,121 @@
+//! What each class of chain needs: defaults that a configuration may override field by field.
+#![expect(clippy::exhaustive_structs, reason = "plain records of settings")]
+
+use std::time::Duration;
+
+/// Which block tag makes a block final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the tags of the Ethereum JSON-RPC specification that can settle a block")]
+pub enum Finality {
+    /// The `finalized` tag.
+    Finalized,
+    /// The `safe` tag.
+    Safe,
+    /// No tag: the newest block less the operator's confirmations.
+    Latest,
+}
+
+/// A kind of chain, as far as reading and paying differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChainClass {
+    /// Ethereum and its test networks.
+    Ethereum,
+    /// Optimism, Base and other chains of the OP Stack.
+    OpStack,
+    /// Arbitrum One and other Nitro chains.
+    Arbitrum,
+    /// Polygon PoS.
+    Polygon,
+    /// BNB Smart Chain.
+    Bsc,
+    /// Conflux eSpace.
+    Conflux,
+    /// Anything else that speaks the Ethereum JSON-RPC.
+    Generic,
+}
+
+/// How gas is bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GasRules {
+    /// What is added to an estimate, in percent of it.
+    pub margin_percent: u64,
+    /// Least gas limit per byte of calldata; 0 where the chain has no such rule.
+    pub least_per_calldata_byte: u64,
+    /// Whether a priority fee buys anything.
+    pub tips: bool,
+    /// Whether transactions are of the legacy type even where blocks have a base fee.
+    pub legacy: bool,
+}
+
+/// The defaults of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The tag that settles a block.
+    pub finality: Finality,
+    /// Usual time between blocks; paces polling.
+    pub block_time: Duration,
+    /// How many blocks one `eth_getLogs` asks for at first.
+    pub log_range: u64,
+    /// How gas is bought.
+    pub gas: GasRules,
+}
+
+impl ChainClass {
+    /// The defaults of this class.
+    #[must_use]
+    pub const fn profile(self) -> Profile {
+        let (block_time, log_range) = match self {
+            Self::Ethereum => (Duration::from_secs(12), 2_000),
+            Self::OpStack => (Duration::from_secs(2), 5_000),
+            Self::Arbitrum => (Duration::from_millis(250), 10_000),
+            Self::Polygon | Self::Generic => (Duration::from_secs(2), 2_000),
+            Self::Bsc => (Duration::from_millis(750), 2_000),
+            // conflux-rust refuses a range of more than 1,000 epochs.
+            Self::Conflux => (Duration::from_millis(1_250), 1_000),
+        };
+        Profile { finality: Finality::Finalized, block_time, log_range, gas: self.gas() }
+    }
+
+    const fn gas(self) -> GasRules {
+        let usual = GasRules { margin_percent: 15, least_per_calldata_byte: 0, tips: true, legacy: false };
+        match self {
+            // The estimate holds the L1 data fee, which moves until inclusion; the sequencer ignores tips.
+            Self::Arbitrum => GasRules { margin_percent: 20, tips: false, ..usual },
+            // Three quarters of the limit are charged even if unused; CIP-130 asks for 100 gas a calldata byte.
+            Self::Conflux => GasRules { margin_percent: 10, least_per_calldata_byte: 100, ..usual },
+            Self::Ethereum | Self::OpStack | Self::Polygon | Self::Bsc | Self::Generic => usual,
+        }
+    }
+}
+
+impl GasRules {
+    /// The gas limit for an estimate and a length of calldata.
+    #[must_use]
+    pub const fn limit(&self, estimate: u64, calldata: u64) -> u64 {
+        let margin = estimate.saturating_mul(self.margin_percent) / 100;
+        let with_margin = estimate.saturating_add(margin);
+        let least = calldata.saturating_mul(self.least_per_calldata_byte);
+        if with_margin > least { with_margin } else { least }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conflux_pays_for_the_limit_so_the_margin_is_small_and_calldata_binds_on_batches() {
+        let gas = ChainClass::Conflux.profile().gas;
+        assert_eq!(gas.limit(100_000, 740), 110_000);
+        assert_eq!(gas.limit(1_000_000, 13_508), 1_350_800);
+    }
+
+    #[test]
+    fn arbitrum_has_no_tip_and_a_wide_margin() {
+        let gas = ChainClass::Arbitrum.profile().gas;
+        assert!(!gas.tips);
+        assert_eq!(gas.limit(100_000, 740), 120_000);
+        assert_eq!(ChainClass::Ethereum.profile().gas.limit(100_000, 740), 115_000);
+    }
+}

@@ -1,0 +1,233 @@
+//! One endpoint of a chain. It is asked, it is never believed alone, and its URL is never printed.
+
+mod error;
+mod url;
+mod wire;
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use alloy::primitives::U64;
+use dvn_core::ids::BlockNumber;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+pub use self::{
+    error::SeatError,
+    url::{RedactedUrl, UrlError},
+};
+use crate::call::Call;
+
+/// How a seat is reached.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct SeatConfig {
+    /// Where it listens; may hold a key.
+    pub url: RedactedUrl,
+    /// Who runs it.
+    pub operator: String,
+    /// The client software's family, such as `geth`.
+    pub client: String,
+    /// Longest wait for one answer, body included.
+    pub timeout: Duration,
+    /// Longest wait for the connection.
+    pub connect_timeout: Duration,
+    /// Extra headers of every request; values may be secret.
+    pub headers: Vec<(String, String)>,
+}
+
+impl SeatConfig {
+    /// A seat with the usual timeouts and without extra headers.
+    #[must_use]
+    pub const fn new(url: RedactedUrl, operator: String, client: String) -> Self {
+        let (timeout, connect_timeout) = (Duration::from_secs(10), Duration::from_secs(3));
+        Self { url, operator, client, timeout, connect_timeout, headers: Vec::new() }
+    }
+}
+
+impl fmt::Debug for SeatConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("SeatConfig")
+            .field("url", &self.url)
+            .field("operator", &self.operator)
+            .field("client", &self.client)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
+/// Why a seat cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SeatSetupError {
+    /// The name or the value of an extra header has characters that HTTP does not allow. The value is not shown.
+    #[error("header {name:?} of the seat at {url} is not a valid HTTP header")]
+    Header {
+        /// The header's name.
+        name: String,
+        /// The seat, redacted.
+        url: RedactedUrl,
+    },
+    /// The HTTP client, most likely its TLS part, does not start.
+    #[error("HTTP client does not start: {0}")]
+    Client(String),
+}
+
+/// One endpoint of a chain, over HTTP.
+pub struct Seat {
+    config: SeatConfig,
+    chain: String,
+    label: String,
+    http: reqwest::Client,
+    next_id: AtomicU64,
+    takes_batches: AtomicBool,
+    head: AtomicU64,
+}
+
+impl Seat {
+    /// A seat of the chain with this name; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`SeatSetupError`].
+    pub fn try_new(chain: &str, config: SeatConfig) -> Result<Self, SeatSetupError> {
+        let http = reqwest::Client::builder()
+            .timeout(config.timeout)
+            .connect_timeout(config.connect_timeout)
+            .default_headers(headers(&config)?)
+            // Neither a redirect nor the environment may choose who answers in a seat's place.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| SeatSetupError::Client(config.url.scrub(&error.without_url().to_string())))?;
+        let label = config.url.host();
+        let (takes_batches, head) = (AtomicBool::new(true), AtomicU64::new(0));
+        Ok(Self { config, chain: chain.to_owned(), label, http, next_id: AtomicU64::new(1), takes_batches, head })
+    }
+
+    /// Host and port: the seat's name in logs, errors and metrics.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Who runs it.
+    #[must_use]
+    pub fn operator(&self) -> &str {
+        &self.config.operator
+    }
+
+    /// Its client software's family.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        &self.config.client
+    }
+
+    pub(crate) fn same_endpoint(&self, other: &Self) -> bool {
+        self.config.url == other.config.url
+    }
+
+    /// One call. A result of `null` is an error unless `T` takes it.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, SeatError> {
+        let method = call.method;
+        let answer = self.single(call).await;
+        self.count(method, answer.as_ref().err());
+        answer
+    }
+
+    /// Several calls in one request, answered in their order. Where the node takes no batches, one by one.
+    pub(crate) async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Value, SeatError>>, SeatError> {
+        if !self.takes_batches.load(Ordering::Relaxed) {
+            return Ok(self.one_by_one(calls).await);
+        }
+        let methods: Vec<&'static str> = calls.iter().map(|call| call.method).collect();
+        let id = self.ids(calls.len());
+        let body = wire::batch(id, &calls);
+        let answers = match self.post(body).await.and_then(|reply| wire::read_batch(id, methods.len(), reply)) {
+            Ok(Some(answers)) => answers,
+            Ok(None) => {
+                let answers = self.one_by_one(calls).await;
+                if answers.iter().all(Result::is_ok) {
+                    self.takes_batches.store(false, Ordering::Relaxed);
+                }
+                return Ok(answers);
+            }
+            Err(error) => {
+                methods.iter().for_each(|method| self.count(method, Some(&error)));
+                return Err(error);
+            }
+        };
+        let answers: Vec<_> =
+            answers.into_iter().map(|answer| answer.map_err(|it| it.scrubbed(&self.config.url))).collect();
+        for (method, answer) in methods.iter().zip(&answers) {
+            self.count(method, answer.as_ref().err());
+        }
+        Ok(answers)
+    }
+
+    /// The newest block that the seat has.
+    pub(crate) async fn block_number(&self) -> Result<BlockNumber, SeatError> {
+        let number: U64 = self.call(Call::block_number()).await?;
+        self.head.store(number.to(), Ordering::Relaxed);
+        Ok(BlockNumber(number.to()))
+    }
+
+    /// Whether the seat has this height, as it said before now.
+    pub(crate) async fn covers(&self, height: BlockNumber) -> Result<bool, SeatError> {
+        if self.head.load(Ordering::Relaxed) >= height.0 {
+            return Ok(true);
+        }
+        Ok(self.block_number().await? >= height)
+    }
+
+    async fn one_by_one(&self, calls: Vec<Call>) -> Vec<Result<Value, SeatError>> {
+        futures::future::join_all(calls.into_iter().map(|call| self.call::<Value>(call))).await
+    }
+
+    async fn single<T: DeserializeOwned>(&self, call: Call) -> Result<T, SeatError> {
+        let id = self.ids(1);
+        let reply = self.post(wire::single(id, &call)).await?;
+        wire::read_single(id, reply).map_err(|it| it.scrubbed(&self.config.url))
+    }
+
+    async fn post(&self, body: Value) -> Result<wire::Reply, SeatError> {
+        let request = self.http.post(self.config.url.expose().clone()).json(&body);
+        wire::send(request).await.map_err(|it| it.scrubbed(&self.config.url))
+    }
+
+    fn ids(&self, count: usize) -> u64 {
+        self.next_id.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed)
+    }
+
+    fn count(&self, method: &'static str, error: Option<&SeatError>) {
+        let status = error.map_or("ok", SeatError::name);
+        let (chain, seat) = (self.chain.clone(), self.label.clone());
+        metrics::counter!("dvn_rpc_requests_total", "chain" => chain, "seat" => seat, "method" => method, "status" => status)
+            .increment(1);
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").field("chain", &self.chain).field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn headers(config: &SeatConfig) -> Result<HeaderMap, SeatSetupError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let wrong = || SeatSetupError::Header { name: name.clone(), url: config.url.clone() };
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        map.insert(key, value);
+    }
+    Ok(map)
+}

@@ -1,0 +1,175 @@
+//! Reads a range of blocks step by step and unites what the seats report, so that a log which one seat hides is still
+//! found.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
+
+use alloy::{
+    primitives::{Address, B256},
+    sol_types::SolEvent,
+};
+use dvn_core::{
+    error::ChainSourceError,
+    ids::{BlockNumber, BlockRef},
+    job::Location,
+    packet::Claim,
+    ports::{Assignment, Scan},
+};
+
+use super::EvmSource;
+use crate::{
+    call::Call,
+    contracts::LegacySendUln,
+    pairing::{self, Finding, Paired, Suspicion},
+    panel::{Absence, Ballot},
+    rpc::{Log, RpcLog},
+    seat::{Seat, SeatError},
+};
+
+/// Steps of one call, so that a caller who catches up can note how far it came.
+const MOST_STEPS: usize = 32;
+/// One seat alone cannot push the step below this; only a lack of votes does.
+const LEAST_FOR_ONE: u64 = 64;
+
+/// What one seat says about a step: claims with their places.
+type Sighting = BTreeSet<(Claim, Location)>;
+
+pub(super) async fn scan(source: &EvmSource, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
+    let (mut from, to) = range.into_inner();
+    let mut scan = Scan { assignments: Vec::new(), through: from.below(1) };
+    let mut steps: usize = 0;
+    while from <= to && steps < MOST_STEPS {
+        match step(source, from, to).await {
+            Ok((through, assignments)) => {
+                scan.assignments.extend(assignments);
+                scan.through = through;
+                from = through.above(1);
+                steps = steps.saturating_add(1);
+            }
+            // What was read before counts; the caller comes back for the rest.
+            Err(error) if steps > 0 => {
+                tracing::debug!(chain = source.panel.chain().name, %error, "scan stops early");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(scan)
+}
+
+/// Reads from `from` on, as far as the nodes bear.
+async fn step(
+    source: &EvmSource,
+    from: BlockNumber,
+    to: BlockNumber,
+) -> Result<(BlockNumber, Vec<Assignment>), ChainSourceError> {
+    loop {
+        let end = source.stride.end(from, to);
+        let asked = end.0.saturating_sub(from.0).saturating_add(1);
+        let ballot = source.panel.gather(|seat| async move { sightings(source, &seat, from, end).await }).await;
+        let enough = ballot.votes.len() >= source.panel.threshold().need();
+        let refused = absent(&ballot, SeatError::is_too_large);
+        if refused && (!enough || asked > LEAST_FOR_ONE) && source.stride.shrink(asked) {
+            continue;
+        }
+        if enough {
+            source.stride.grow();
+            return Ok((end, united(source, &ballot)));
+        }
+        if absent(&ballot, |error| *error == SeatError::Timeout) {
+            // Perhaps there was too much to read; the caller's next try asks for less.
+            source.stride.shrink(asked);
+        }
+        return Err(source.error(source.panel.missing("logs", &ballot)));
+    }
+}
+
+/// One seat's sightings, or nothing where it does not have the whole step yet.
+async fn sightings(
+    source: &EvmSource,
+    seat: &Arc<Seat>,
+    from: BlockNumber,
+    to: BlockNumber,
+) -> Result<Option<Sighting>, SeatError> {
+    // Asked before the logs: a node that is behind answers with fewer logs and no error.
+    if !seat.covers(to).await? {
+        return Ok(None);
+    }
+    let contracts = &source.config.contracts;
+    let mut addresses: Vec<Address> = vec![contracts.endpoint];
+    addresses.extend(contracts.send_libs.iter().chain(&contracts.legacy_send_libs));
+    let mut topics = pairing::TOPICS.to_vec();
+    if !contracts.legacy_send_libs.is_empty() {
+        topics.push(LegacySendUln::PacketSent::SIGNATURE_HASH);
+    }
+    let logs: Vec<RpcLog> = seat.call(Call::logs(from, to, &addresses, &topics)).await?;
+    let mut transactions: BTreeMap<(BlockRef, B256), Vec<Log>> = BTreeMap::new();
+    for log in logs {
+        if log.is_removed() {
+            continue;
+        }
+        let placed = log.placed()?;
+        if !(from..=to).contains(&placed.block.number) {
+            return Err(SeatError::malformed("log outside of the range that was asked for"));
+        }
+        transactions.entry((placed.block, placed.tx_hash)).or_default().push(placed.log);
+    }
+    Ok(Some(paired(source, seat, &transactions)))
+}
+
+fn paired(source: &EvmSource, seat: &Seat, transactions: &BTreeMap<(BlockRef, B256), Vec<Log>>) -> Sighting {
+    let chain = source.panel.chain();
+    let contracts = &source.config.contracts;
+    let mut sighting = Sighting::new();
+    for ((block, tx_hash), logs) in transactions {
+        let is_legacy =
+            |log: &&Log| contracts.legacy_send_libs.contains(&log.address) && pairing::is_legacy_packet(log);
+        if logs.iter().any(|log| is_legacy(&log)) {
+            tracing::warn!(chain = chain.name, %tx_hash, "packet of a legacy send library is not attested");
+        }
+        for Paired { log_index, finding } in pairing::pair(chain.eid, contracts, logs) {
+            let location = Location { src_eid: chain.eid, block: *block, tx_hash: *tx_hash, log_index };
+            match finding {
+                Finding::Assigned { claim, .. } => _ = sighting.insert((claim, location)),
+                Finding::NotAssigned { .. } => {}
+                Finding::Suspicious(suspicion) => {
+                    let labels = [("chain", chain.name.clone()), ("reason", suspicion.name().to_owned())];
+                    metrics::counter!("dvn_suspicious_packets_total", &labels).increment(1);
+                    // Libraries of other products, lzRead's for one, share the endpoint; their packets are daily business.
+                    if matches!(suspicion, Suspicion::UnknownLibrary(_)) {
+                        tracing::debug!(chain = chain.name, %tx_hash, log_index, %suspicion, "packet is left to others");
+                    } else {
+                        tracing::warn!(chain = chain.name, seat = seat.label(), %tx_hash, log_index, %suspicion, "suspicious packet");
+                    }
+                }
+            }
+        }
+    }
+    sighting
+}
+
+/// The union over all seats. Of a claim's several places the one that most seats name is taken.
+fn united(source: &EvmSource, ballot: &Ballot<Sighting>) -> Vec<Assignment> {
+    let mut places: BTreeMap<Claim, BTreeMap<Location, usize>> = BTreeMap::new();
+    for (claim, location) in ballot.votes.iter().flat_map(|(_, sighting)| sighting) {
+        let count = places.entry(*claim).or_default().entry(*location).or_default();
+        *count = count.saturating_add(1);
+    }
+    let need = source.panel.threshold().need();
+    let mut assignments: Vec<Assignment> = places
+        .into_iter()
+        .filter_map(|(claim, places)| {
+            let (location, count) = places.into_iter().max_by_key(|(_, count)| *count)?;
+            Some(Assignment { location, claim, agreed: count >= need })
+        })
+        .collect();
+    assignments.sort_unstable_by_key(|it| (it.location.block.number, it.location.log_index, it.location));
+    assignments
+}
+
+fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {
+    ballot.absent.iter().any(|(_, absence)| matches!(absence, Absence::Failed(error) if is(error)))
+}

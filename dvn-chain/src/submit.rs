@@ -1,0 +1,151 @@
+//! Asks a destination what it knows and puts signed attestations on it.
+
+mod broadcast;
+mod fees;
+mod lane;
+mod outcome;
+mod settle;
+mod transaction;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use alloy::primitives::Address;
+use async_trait::async_trait;
+use dvn_core::{
+    destination::DestinationView,
+    error::{StoreError, SubmitError, SubmitErrorKind},
+    ids::{BlockNumber, Confirmations, Eid, JobId},
+    packet::Claim,
+    ports::{Chain, Clock, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter},
+    signature::Committee,
+};
+use tokio::sync::Mutex;
+
+pub use self::fees::FeeCaps;
+use self::lane::LaneMemory;
+use crate::{
+    head,
+    panel::{Panel, PanelError},
+    profile::{Finality, GasRules},
+};
+
+/// How a destination is read and written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct SubmitterConfig {
+    /// The EVM chain id that transactions are signed for.
+    pub chain_id: u64,
+    /// `EndpointV2`.
+    pub endpoint: Address,
+    /// The `ReceiveUln302`s that the configuration knows.
+    pub receive_libs: Vec<Address>,
+    /// Our DVN contract.
+    pub dvn: Address,
+    /// Which tag settles a block.
+    pub finality: Finality,
+    /// The operator's confirmations: with [`Finality::Latest`] they alone settle a block.
+    pub floor: Confirmations,
+    /// How gas is bought.
+    pub gas: GasRules,
+    /// The most that may be paid.
+    pub fees: FeeCaps,
+    /// Age at which a transaction that is next in its lane gets a higher price.
+    pub replace_after: Duration,
+    /// Least pause between two broadcasts of one transaction.
+    pub resend_after: Duration,
+    /// An attestation that expires sooner than this is not sent any more.
+    pub expiry_margin: Duration,
+}
+
+/// Submits to one destination from one sending key.
+#[derive(Debug)]
+pub struct EvmSubmitter {
+    panel: Arc<Panel>,
+    config: SubmitterConfig,
+    sender: Arc<dyn Signer>,
+    outbox: Arc<dyn Outbox>,
+    clock: Arc<dyn Clock>,
+    /// Held while nonces are given out or open transactions looked after.
+    lane: Mutex<LaneMemory>,
+}
+
+impl EvmSubmitter {
+    /// A submitter over this panel's chain. `sender` pays gas and needs the DVN contract's `ADMIN_ROLE`.
+    #[must_use]
+    pub fn new(
+        panel: Arc<Panel>,
+        config: SubmitterConfig,
+        sender: Arc<dyn Signer>,
+        outbox: Arc<dyn Outbox>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { panel, config, sender, outbox, clock, lane: Mutex::default() }
+    }
+
+    fn eid(&self) -> Eid {
+        self.panel.chain().eid
+    }
+
+    fn lane_id(&self) -> LaneId {
+        LaneId { dst_eid: self.eid(), sender: self.sender.address() }
+    }
+
+    fn fail(&self, kind: SubmitErrorKind, detail: impl Into<String>) -> SubmitError {
+        SubmitError::new(kind).chain(&self.panel.chain().name).because(detail)
+    }
+
+    /// At the tip seats may honestly stand on two sides of a reorg, so that a dissent there is a missing answer.
+    fn missing(&self, error: &PanelError) -> SubmitError {
+        self.fail(SubmitErrorKind::Missing, error.to_string())
+    }
+
+    fn store(&self, error: StoreError) -> SubmitError {
+        SubmitError::new(SubmitErrorKind::Store).chain(&self.panel.chain().name).caused_by(error)
+    }
+}
+
+#[async_trait]
+impl Submitter for EvmSubmitter {
+    fn chain(&self) -> &Chain {
+        self.panel.chain()
+    }
+
+    async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError> {
+        view::committee(&self.panel, self.config.dvn, candidates).await.map_err(|it| self.missing(&it))
+    }
+
+    async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
+        if claim.header.dst_eid != self.eid() {
+            return Err(self.fail(SubmitErrorKind::Bug, format!("asked about eid {}", claim.header.dst_eid)));
+        }
+        view::view(&self.panel, &self.config, claim).await.map_err(|it| self.missing(&it))
+    }
+
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+        let mut memory = self.lane.lock().await;
+        lane::submit(self, &mut memory, batch).await
+    }
+
+    async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {
+        let mut memory = self.lane.lock().await;
+        settle::settle(self, &mut memory).await
+    }
+
+    async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {
+        let mut memory = self.lane.lock().await;
+        self.outbox.close(submission).await.map_err(|it| self.store(it))?;
+        memory.forget(submission);
+        Ok(())
+    }
+
+    async fn is_busy(&self) -> Result<bool, SubmitError> {
+        let open = self.outbox.open(self.lane_id()).await.map_err(|it| self.store(it))?;
+        Ok(!open.is_empty())
+    }
+
+    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
+        let head = head::head(&self.panel, self.config.finality, self.config.floor).await;
+        head.map(|head| head.settled).map_err(|it| self.missing(&it))
+    }
+}

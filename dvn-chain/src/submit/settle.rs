@@ -1,0 +1,277 @@
+//! Looks after open transactions: what is mined is judged by its logs, what is forgotten is sent again, what is stuck
+//! gets a better price.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy::primitives::U64;
+use dvn_core::{
+    error::{SubmitError, SubmitErrorKind},
+    ids::BlockNumber,
+    ports::{Attempt, OutboxTransaction, Outcome, Settlement},
+    quorum::{self, Poll},
+};
+
+use super::{
+    EvmSubmitter, broadcast,
+    fees::{self, Price},
+    lane::{self, LaneMemory},
+    outcome::{self, Mined},
+    transaction::{self, Order},
+};
+use crate::{
+    anchor,
+    call::{Answers, Call},
+    head,
+    panel::{Ballot, PanelError},
+    rpc::{Receipt, RpcReceipt},
+    seat::{Seat, SeatError},
+};
+
+/// What the seats say about a lane, read at once.
+struct Snapshot {
+    ballot: Ballot<Seen>,
+    head: BlockNumber,
+    /// The nonce that the chain takes next.
+    count: u64,
+}
+
+/// What one seat says: a receipt or none for each attempt of each open transaction, in order.
+#[derive(Debug)]
+struct Seen {
+    head: BlockNumber,
+    count: u64,
+    receipts: Vec<Option<Receipt>>,
+}
+
+/// Where a transaction stands.
+enum Fate<'a> {
+    Mined(&'a Attempt, Receipt),
+    /// The threshold of seats knows of no receipt and nobody knows one.
+    Absent,
+    /// Seats do not agree yet.
+    Unclear,
+}
+
+pub(super) async fn settle(lane: &EvmSubmitter, memory: &mut LaneMemory) -> Result<Vec<Settlement>, SubmitError> {
+    let open = lane.outbox.open(lane.lane_id()).await.map_err(|it| lane.store(it))?;
+    if open.is_empty() {
+        *memory = LaneMemory::default();
+        return Ok(Vec::new());
+    }
+    let snapshot = snapshot(lane, &open).await?;
+    note_gap(lane, memory, &snapshot, &open);
+    let (mut settlements, mut failed) = (Vec::new(), None);
+    let mut first: usize = 0;
+    for transaction in &open {
+        let outcomes = look_after(lane, memory, &snapshot, transaction, first).await;
+        first = first.saturating_add(transaction.attempts.len());
+        match outcomes {
+            Ok(outcomes) => {
+                let (submission, reports) = (transaction.id, transaction.items.iter().zip(outcomes));
+                settlements.extend(reports.map(|(item, outcome)| Settlement { submission, job: item.job, outcome }));
+            }
+            Err(error) if error.kind() == SubmitErrorKind::Contradiction => return Err(error),
+            // One transaction's trouble must not keep back what is known of the others.
+            Err(error) => {
+                tracing::warn!(chain = lane.panel.chain().name, nonce = transaction.nonce, %error, "transaction could not be looked after");
+                failed = Some(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) if settlements.is_empty() => Err(error),
+        _ => Ok(settlements),
+    }
+}
+
+/// The outcomes of one transaction, whose first attempt is at `first` among all, or none while it is undecided.
+async fn look_after(
+    lane: &EvmSubmitter,
+    memory: &mut LaneMemory,
+    snapshot: &Snapshot,
+    transaction: &OutboxTransaction,
+    first: usize,
+) -> Result<Vec<Outcome>, SubmitError> {
+    let fate = fate(lane, snapshot, transaction, first).await?;
+    if matches!(fate, Fate::Absent) && snapshot.count > transaction.nonce {
+        return bypassed(lane, memory, snapshot, transaction).await;
+    }
+    memory.bypassed.remove(&transaction.id);
+    match fate {
+        Fate::Mined(attempt, receipt) => return judged(lane, transaction, attempt, &receipt).await,
+        Fate::Absent => push(lane, memory, transaction, transaction.nonce == snapshot.count).await?,
+        Fate::Unclear => {}
+    }
+    Ok(Vec::new())
+}
+
+async fn snapshot(lane: &EvmSubmitter, open: &[OutboxTransaction]) -> Result<Snapshot, SubmitError> {
+    let mut calls = vec![Call::block_number(), Call::transaction_count(lane.sender.address())];
+    let hashes: Vec<_> = open.iter().flat_map(|it| it.attempts.iter().map(|attempt| attempt.tx_hash)).collect();
+    calls.extend(hashes.iter().map(|hash| Call::receipt(*hash)));
+    let question = |seat: Arc<Seat>| {
+        let (calls, hashes) = (calls.clone(), &hashes);
+        async move {
+            let mut answers = Answers::new(seat.batch(calls).await?);
+            let (head, count): (U64, U64) = (answers.next()?, answers.next()?);
+            let mut receipts = Vec::new();
+            for hash in hashes {
+                let receipt: Option<RpcReceipt> = answers.next()?;
+                if receipt.as_ref().is_some_and(|receipt| receipt.transaction_hash != *hash) {
+                    return Err(SeatError::malformed("receipt of another transaction"));
+                }
+                receipts.push(receipt.map(RpcReceipt::normalised).transpose()?);
+            }
+            Ok(Some(Seen { head: BlockNumber(head.to()), count: count.to(), receipts }))
+        }
+    };
+    let ballot = lane.panel.gather(question).await;
+    let head = lane.panel.reached("newest block", &ballot, |it| it.head).map_err(|it| lane.missing(&it))?;
+    let count = lane.panel.reached("sender's nonce", &ballot, |it| it.count).map_err(|it| lane.missing(&it))?;
+    Ok(Snapshot { ballot, head, count })
+}
+
+/// What the seats know of the attempts of one transaction, of which at most one can be mined.
+async fn fate<'a>(
+    lane: &EvmSubmitter,
+    snapshot: &Snapshot,
+    transaction: &'a OutboxTransaction,
+    first: usize,
+) -> Result<Fate<'a>, SubmitError> {
+    let mut fate = Fate::Absent;
+    for (at, attempt) in (first..).zip(&transaction.attempts) {
+        let told = || snapshot.ballot.votes.iter().map(|(_, seen)| seen.receipts.get(at).and_then(Option::as_ref));
+        match quorum::poll(lane.panel.threshold(), told().flatten()) {
+            Poll::Agreed(receipt) => return Ok(Fate::Mined(attempt, receipt.clone())),
+            Poll::Missing { have: 0, .. } => {}
+            Poll::Missing { .. } => fate = Fate::Unclear,
+            Poll::Split(receipts) => {
+                let highest = receipts.iter().map(|receipt| receipt.block.number).max().unwrap_or_default();
+                let detail = format!("seats give different receipts of {}", attempt.tx_hash);
+                dissent(lane, highest, detail).await?;
+                fate = Fate::Unclear;
+            }
+        }
+    }
+    Ok(fate)
+}
+
+/// A dissent about something final is a contradiction; about anything newer it may be a reorg.
+async fn dissent(lane: &EvmSubmitter, highest: BlockNumber, detail: String) -> Result<(), SubmitError> {
+    if highest <= settled(lane).await? {
+        return Err(lane.fail(SubmitErrorKind::Contradiction, detail));
+    }
+    tracing::debug!(chain = lane.panel.chain().name, detail, "waiting for seats to agree");
+    Ok(())
+}
+
+async fn settled(lane: &EvmSubmitter) -> Result<BlockNumber, SubmitError> {
+    let head = head::head(&lane.panel, lane.config.finality, lane.config.floor).await;
+    head.map(|head| head.settled).map_err(|it| lane.missing(&it))
+}
+
+/// The outcome of each item, or none while the receipt's block is not agreed to be canonical.
+async fn judged(
+    lane: &EvmSubmitter,
+    transaction: &OutboxTransaction,
+    attempt: &Attempt,
+    receipt: &Receipt,
+) -> Result<Vec<Outcome>, SubmitError> {
+    let anchored = match anchor::anchor(&lane.panel, receipt.block.number).await {
+        Ok(anchored) => anchored.value,
+        Err(error @ PanelError::Contradiction { .. }) => {
+            dissent(lane, receipt.block.number, error.to_string()).await?;
+            return Ok(Vec::new());
+        }
+        Err(error @ PanelError::Missing { .. }) => return Err(lane.missing(&error)),
+    };
+    if anchored.block != receipt.block {
+        return Ok(Vec::new());
+    }
+    let mined = Mined { tx_hash: attempt.tx_hash, receipt, time: anchored.time };
+    Ok(outcome::outcomes(&transaction.items, mined, lane.config.dvn).collect())
+}
+
+/// The nonce is used, but not by us as far as the seats know. Believed once the head at which it was first seen so is
+/// final, so that a receipt which merely comes late is not mistaken for none.
+async fn bypassed(
+    lane: &EvmSubmitter,
+    memory: &mut LaneMemory,
+    snapshot: &Snapshot,
+    transaction: &OutboxTransaction,
+) -> Result<Vec<Outcome>, SubmitError> {
+    let since = *memory.bypassed.entry(transaction.id).or_insert(snapshot.head);
+    if settled(lane).await? < since {
+        return Ok(Vec::new());
+    }
+    let (chain, nonce) = (&lane.panel.chain().name, transaction.nonce);
+    tracing::error!(chain, nonce, sender = %lane.sender.address(), "nonce was used by a transaction that is not ours");
+    metrics::counter!("dvn_foreign_transactions_total", "chain" => chain.clone()).increment(1);
+    let reason = format!("nonce {nonce} was used by another transaction");
+    Ok(transaction.items.iter().map(|_| Outcome::Ineffective { reason: reason.clone() }).collect())
+}
+
+/// Sends a transaction again, at a better price where it is next in its lane and old enough.
+async fn push(
+    lane: &EvmSubmitter,
+    memory: &mut LaneMemory,
+    transaction: &OutboxTransaction,
+    is_next: bool,
+) -> Result<(), SubmitError> {
+    let Some(newest) = transaction.attempts.last() else {
+        return Ok(());
+    };
+    let now = lane.clock.now();
+    let since = |at| now.duration_since(at).unwrap_or(Duration::ZERO);
+    if is_next && since(newest.at) >= lane.config.replace_after && replace(lane, memory, transaction, newest).await? {
+        return Ok(());
+    }
+    let is_due = memory.sent.get(&transaction.id).is_none_or(|at| since(*at) >= lane.config.resend_after);
+    if is_due {
+        memory.sent.insert(transaction.id, now);
+        broadcast::broadcast(&lane.panel, newest).await;
+    }
+    Ok(())
+}
+
+/// Signs the same call with the same nonce at a better price, unless the market or the caps leave none.
+async fn replace(
+    lane: &EvmSubmitter,
+    memory: &mut LaneMemory,
+    transaction: &OutboxTransaction,
+    newest: &Attempt,
+) -> Result<bool, SubmitError> {
+    let (chain, nonce) = (&lane.panel.chain().name, transaction.nonce);
+    let market = fees::market(&lane.panel, lane.config.gas).await.map_err(|it| lane.missing(&it))?;
+    let legacy = transaction::is_legacy(&newest.raw);
+    let old = Price { max_fee: newest.max_fee, priority_fee: newest.priority_fee, legacy };
+    let fresh = fees::fresh(&market, lane.config.gas, lane.config.fees);
+    let Some(price) = fresh.ok().and_then(|fresh| fees::replacement(old, fresh, lane.config.fees)) else {
+        tracing::warn!(chain, nonce, max_fee = old.max_fee, "transaction is stuck and its price is not raised further");
+        return Ok(false);
+    };
+    let order = Order::kept(&newest.raw).map_err(|it| lane::signer_error(lane, it))?;
+    let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| lane::signer_error(lane, it))?;
+    lane.outbox.replace(transaction.id, attempt.clone()).await.map_err(|it| lane.store(it))?;
+    tracing::info!(chain, nonce, tx_hash = %attempt.tx_hash, max_fee = price.max_fee, "transaction is replaced at a better price");
+    memory.sent.insert(transaction.id, attempt.at);
+    broadcast::broadcast(&lane.panel, &attempt).await;
+    Ok(true)
+}
+
+/// Notes a nonce that the chain waits for while nobody has it; the next new transaction takes it once it stood a while.
+fn note_gap(lane: &EvmSubmitter, memory: &mut LaneMemory, snapshot: &Snapshot, open: &[OutboxTransaction]) {
+    let count = snapshot.count;
+    if open.iter().any(|it| it.nonce <= count) {
+        memory.gap = None;
+        return;
+    }
+    if memory.gap.is_none_or(|(nonce, _)| nonce != count) {
+        tracing::warn!(
+            chain = lane.panel.chain().name,
+            nonce = count,
+            "open transactions wait behind a nonce that nobody has"
+        );
+        memory.gap = Some((count, snapshot.head));
+    }
+}

@@ -1,0 +1,16 @@
+//! The adapters against scripted nodes: what one seat's lie, silence or refusal does, and what it does not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "helpers of tests stop the test where something is wrong"
+)]
+
+mod fakes;
+mod node;
+mod preflight;
+mod seat;
+mod source;
+mod submitter;
+mod verifier;
+mod world;

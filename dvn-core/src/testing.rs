@@ -1,0 +1,3 @@
+//! Suites that any implementation of a port can be put through. Feature `test-util`.
+
+pub mod store_suite;

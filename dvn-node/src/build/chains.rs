@@ -1,0 +1,159 @@
+//! Seats and panels, and what the start asks them.
+
+use std::sync::Arc;
+
+use dvn_chain::{
+    ChainClass, Finality, Panel, PanelSetupError, RedactedUrl, Seat, SeatConfig, SeatSetupError, UrlError,
+    preflight::Expectations,
+};
+use dvn_core::ports::Chain;
+use secrecy::ExposeSecret;
+use thiserror::Error;
+
+use super::keys::Keys;
+use crate::config::{self, Class, Config, Network};
+
+/// A panel for each chain, in the configuration's order.
+#[derive(Debug)]
+pub(crate) struct Panels {
+    pub(crate) sources: Vec<Arc<Panel>>,
+    pub(crate) targets: Vec<Arc<Panel>>,
+}
+
+/// Why a chain's seats cannot be set up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// An endpoint's address.
+    #[error("seat of {chain} has an unusable url")]
+    Url {
+        /// The chain.
+        chain: String,
+        /// Why.
+        source: UrlError,
+    },
+    /// A seat's client.
+    #[error("seat of {chain} cannot be set up")]
+    Seat {
+        /// The chain.
+        chain: String,
+        /// Why.
+        source: SeatSetupError,
+    },
+    /// The seats together.
+    #[error("seats of {chain} do not fit together")]
+    Panel {
+        /// The chain.
+        chain: String,
+        /// Why.
+        source: PanelSetupError,
+    },
+}
+
+/// What is expected of one chain, and under which key of the configuration it stands.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) path: String,
+    pub(crate) panel: Arc<Panel>,
+    pub(crate) expected: Expectations,
+    /// Where the attesting key of this target is configured.
+    pub(crate) signer_path: String,
+}
+
+impl Panels {
+    pub(crate) fn set_up(config: &Config) -> Result<Self, ChainError> {
+        let sources = config.sources.iter().map(|source| panel(&source.network)).collect::<Result<_, _>>()?;
+        let targets = config.targets.iter().map(|target| panel(&target.network)).collect::<Result<_, _>>()?;
+        Ok(Self { sources, targets })
+    }
+
+    /// Everything that the chains can be asked about the configuration.
+    pub(crate) fn checks(&self, config: &Config, keys: &Keys) -> Vec<Check> {
+        let sources = config.sources.iter().zip(&self.sources).map(|(source, panel)| source_check(source, panel));
+        let targets = config.targets.iter().zip(&self.targets).zip(&keys.targets);
+        let targets = targets.map(|((target, panel), keys)| {
+            let mut check = target_check(target, panel);
+            check.expected.quorum = u64::try_from(config.signing.quorum).ok();
+            check.expected.signer = Some(keys.signer.address());
+            check.expected.sender = Some(keys.sender.address());
+            check
+        });
+        sources.chain(targets).collect()
+    }
+}
+
+fn source_check(source: &config::Source, panel: &Arc<Panel>) -> Check {
+    let config::SourceContracts { endpoint, ref send_libs, dvn, .. } = source.contracts;
+    let path = format!("source_chains.{}", source.network.name);
+    let expected = Expectations {
+        chain_id: source.network.chain_id,
+        eid: source.network.eid,
+        endpoint,
+        send_libs: send_libs.clone(),
+        receive_libs: Vec::new(),
+        dvn,
+        vid: None,
+        quorum: None,
+        signer: None,
+        sender: None,
+    };
+    Check { path, panel: Arc::clone(panel), expected, signer_path: String::new() }
+}
+
+fn target_check(target: &config::Target, panel: &Arc<Panel>) -> Check {
+    let config::TargetContracts { endpoint, ref receive_libs, dvn, .. } = target.contracts;
+    let path = format!("target_chains.{}", target.network.name);
+    let signer_path = if target.signer.is_some() { format!("{path}.signer") } else { "hsm".to_owned() };
+    let expected = Expectations {
+        chain_id: target.network.chain_id,
+        eid: target.network.eid,
+        endpoint,
+        send_libs: Vec::new(),
+        receive_libs: receive_libs.clone(),
+        dvn,
+        vid: None,
+        quorum: None,
+        signer: None,
+        sender: None,
+    };
+    Check { path, panel: Arc::clone(panel), expected, signer_path }
+}
+
+fn panel(network: &Network) -> Result<Arc<Panel>, ChainError> {
+    let name = &network.name;
+    let seats = network.rpc.seats.iter().map(|it| seat(name, it)).collect::<Result<Vec<_>, _>>()?;
+    let chain = Chain { name: name.clone(), eid: network.eid };
+    let panel = Panel::try_new(chain, seats, network.rpc.threshold);
+    panel.map(Arc::new).map_err(|source| ChainError::Panel { chain: name.clone(), source })
+}
+
+fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {
+    let url = seat.url.expose().as_str().parse::<RedactedUrl>()
+        .map_err(|source| ChainError::Url { chain: chain.to_owned(), source })?;
+    let client = seat.client.clone().unwrap_or_else(|| "unknown".to_owned());
+    let mut config = SeatConfig::new(url, seat.operator.clone(), client);
+    config.headers =
+        seat.headers.iter().map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect();
+    let seat = Seat::try_new(chain, config);
+    seat.map(Arc::new).map_err(|source| ChainError::Seat { chain: chain.to_owned(), source })
+}
+
+pub(super) const fn class(class: Class) -> ChainClass {
+    match class {
+        Class::Ethereum => ChainClass::Ethereum,
+        Class::OpStack => ChainClass::OpStack,
+        Class::Arbitrum => ChainClass::Arbitrum,
+        Class::Polygon => ChainClass::Polygon,
+        Class::Bsc => ChainClass::Bsc,
+        Class::Conflux => ChainClass::Conflux,
+        Class::Generic => ChainClass::Generic,
+    }
+}
+
+pub(super) const fn finality(finality: config::Finality) -> Finality {
+    match finality {
+        config::Finality::Finalized => Finality::Finalized,
+        config::Finality::Safe => Finality::Safe,
+        config::Finality::Latest => Finality::Latest,
+    }
+}

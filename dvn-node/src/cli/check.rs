@@ -1,0 +1,42 @@
+use std::io::{self, Write};
+
+use crate::config::{Config, Device, Key, Network, Rpc};
+
+/// Says that a configuration is fine and what the node would do with it.
+pub(super) fn write(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "ok: {} ({})", config.service.name, config.service.environment.name())?;
+    for source in &config.sources {
+        let (network, depth) = (&source.network, source.network.confirmations);
+        writeln!(out, "  watches  {}; {}, at least {depth} deep", chain(network), network.finality.name())?;
+    }
+    for target in &config.targets {
+        let attests = target.signer.as_ref().unwrap_or(&config.hsm);
+        writeln!(
+            out,
+            "  writes   {}; attests with {}, pays with {}",
+            chain(&target.network),
+            key(attests),
+            key(&target.sender)
+        )?;
+    }
+    writeln!(out, "  signs    {} of {}", config.signing.quorum, config.signing.total_signers)?;
+    writeln!(out, "  keeps    SQLite in {}", config.service.data_dir.display())?;
+    writeln!(out, "  serves   http://{}", config.service.listen)?;
+    config.warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))
+}
+
+fn chain(network: &Network) -> String {
+    let Network { name, eid, chain_id, rpc, .. } = network;
+    format!("{name} (eid {eid}, chain id {chain_id}) by {}", seats(rpc))
+}
+
+fn seats(rpc: &Rpc) -> String {
+    format!("{} of {} seats", rpc.threshold.need(), rpc.threshold.seats())
+}
+
+fn key(key: &Key) -> String {
+    match &key.device {
+        Device::Pkcs11(token) => format!("`{}` in {}", token.key_label, token.library.display()),
+        Device::Local { .. } => "a key in memory".to_owned(),
+    }
+}

@@ -1,0 +1,104 @@
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use dvn_core::error::{JournalError, StoreError};
+use dvn_store::OpenError;
+use thiserror::Error;
+
+use crate::{config::LoadError, run::RunError};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a contract with scripts")]
+pub enum Exit {
+    /// It is done.
+    Done,
+    /// It failed.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// It was refused for safety: a halt, the journal, another key.
+    Refused,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+        })
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The node failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Neither guid nor transaction.
+    #[error("name a packet by its guid, or by --tx and the source transaction")]
+    NoQuery,
+    /// The store knows nothing of it.
+    #[error("no packet {0} in the store")]
+    UnknownPacket(String),
+    /// The configuration has no such chain.
+    #[error("no chain {name} in the configuration; there are: {known}")]
+    UnknownChain {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// There is nothing to clear.
+    #[error("no halt stands for {0}")]
+    NotHalted(String),
+    /// The answer cannot be written, or the operating system failed.
+    #[error("input or output failed")]
+    Io(#[from] io::Error),
+}
+
+impl CliError {
+    /// The exit code's meaning.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::NoQuery | Self::UnknownChain { .. } => Exit::Usage,
+            Self::Run(error) => error.exit(),
+            Self::Journal(_) => Exit::Refused,
+            Self::Open(_) | Self::Store(_) | Self::UnknownPacket(_) | Self::NotHalted(_) | Self::Io(_) => Exit::Failed,
+        }
+    }
+
+    /// Writes it with its causes.
+    ///
+    /// # Errors
+    /// Whatever the writer says.
+    pub fn write_to(&self, err: &mut dyn Write) -> io::Result<()> {
+        write!(err, "error: {self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(err, ": {error}")?;
+            cause = error.source();
+        }
+        writeln!(err)
+    }
+}

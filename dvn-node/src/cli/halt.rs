@@ -1,0 +1,104 @@
+use std::io::Write;
+
+use clap::Subcommand;
+use dvn_core::ports::{AuditEntry, Clock, Halt, HaltScope, Store};
+use serde_json::json;
+
+use super::{
+    CliError,
+    chains::Chains,
+    status::{halts, write_halts},
+    write_json,
+};
+
+/// What to do about persisted stops. Each change is recorded in the audit log with its reason.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum HaltCommand {
+    /// Show the halts that stand.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop everything.
+    All {
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Stop one chain, as source and as destination.
+    Chain {
+        /// Its name in the configuration.
+        name: String,
+        /// Why, for the record.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lift a halt, once its cause is understood.
+    Clear {
+        /// `all`, or a chain's name in the configuration.
+        scope: String,
+        /// Why it is safe, for the record.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Obeys, on a store that may be written beside a running node.
+pub(super) async fn obey(
+    command: HaltCommand,
+    store: &Store,
+    chains: &Chains,
+    clock: &dyn Clock,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    match command {
+        HaltCommand::List { json } => {
+            let halts = halts(store, chains).await?;
+            if json { write_json(&halts, out) } else { Ok(write_halts(&halts, out)?) }
+        }
+        HaltCommand::All { reason } => raise(HaltScope::All, "all", reason, store, clock, out).await,
+        HaltCommand::Chain { name, reason } => {
+            let scope = HaltScope::Chain(chains.eid(&name)?);
+            raise(scope, &name, reason, store, clock, out).await
+        }
+        HaltCommand::Clear { scope: word, reason } => {
+            let scope = if word == "all" { HaltScope::All } else { HaltScope::Chain(chains.eid(&word)?) };
+            if !store.halts.standing().await?.iter().any(|halt| halt.scope == scope) {
+                return Err(CliError::NotHalted(word));
+            }
+            // On record first, so that no halt ends without a trace.
+            record(store, clock, "halt_cleared", &word, &reason).await?;
+            store.halts.clear(scope).await?;
+            Ok(writeln!(out, "cleared: {word}")?)
+        }
+    }
+}
+
+async fn raise(
+    scope: HaltScope,
+    word: &str,
+    reason: String,
+    store: &Store,
+    clock: &dyn Clock,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let stood = store.halts.standing().await?.iter().any(|halt| halt.scope == scope);
+    // The stop comes before the record of it: a failing audit log must not keep a node signing.
+    store.halts.raise(Halt { scope, reason: reason.clone(), evidence: None, since: clock.now() }).await?;
+    record(store, clock, "halt", word, &reason).await?;
+    let text = if stood { "was halted already, with its first reason" } else { "halted" };
+    Ok(writeln!(out, "{text}: {word}")?)
+}
+
+async fn record(store: &Store, clock: &dyn Clock, action: &str, scope: &str, reason: &str) -> Result<(), CliError> {
+    let entry = AuditEntry {
+        at: clock.now(),
+        actor: "operator".to_owned(),
+        action: action.to_owned(),
+        guid: None,
+        detail: json!({ "scope": scope, "reason": reason }).to_string(),
+    };
+    Ok(store.audit.append(&[entry]).await?)
+}

@@ -1,0 +1,213 @@
+//! From a checked configuration to a running node, and to its end.
+
+mod preflight;
+mod report;
+
+use std::time::Duration;
+
+use dvn_core::{
+    BuildError,
+    error::{JournalError, JournalErrorKind},
+    ports::{Clock, Store, SystemClock},
+};
+use dvn_store::{OpenError, Sqlite};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+pub use self::preflight::Contradiction;
+pub use crate::build::{ChainError, KeyError};
+use self::preflight::Preflight;
+use crate::{
+    build::{self, Keys, Panels},
+    cli::Exit,
+    config::Config,
+    http::{self, BindError, NodeStatus, Phase},
+    telemetry::{self, TelemetryError},
+};
+
+/// How long what is in flight may take once the node is told to stop; a restart resumes from the store.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Why a node stopped, or did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Logs or metrics cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The HTTP address is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The HTTP server failed.
+    #[error("http server failed")]
+    Http(#[source] std::io::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The journal is not as it was written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A chain's seats cannot be set up.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The chains contradict the configuration.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+    /// The parts do not make a DVN.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A task died.
+    #[error(transparent)]
+    Died(#[from] dvn_core::RunError),
+}
+
+impl RunError {
+    /// The exit code's meaning.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) => Exit::Usage,
+            Self::Key(error) if error.is_mismatch() => Exit::Refused,
+            Self::Journal(error) if matches!(error.kind(), JournalErrorKind::Tampered) => Exit::Refused,
+            Self::Key(KeyError::Local { .. } | KeyError::Sessions { .. }) => Exit::Usage,
+            Self::Key(_)
+            | Self::Journal(_)
+            | Self::Telemetry(_)
+            | Self::Bind(_)
+            | Self::Http(_)
+            | Self::Store(_)
+            | Self::Died(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs the node until `shutdown`.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    telemetry::logs(&config.service)?;
+    let metrics = telemetry::metrics()?;
+    for warning in &config.warnings {
+        warn!(%warning, "configuration");
+    }
+    let listener = http::bind(config.service.listen).await?;
+    let status = NodeStatus::starting(&config.service, SystemClock::new().now());
+    // Probes are answered to the very end.
+    let last = CancellationToken::new();
+    tokio::spawn(telemetry::upkeep(metrics.clone(), last.clone()));
+    let server = tokio::spawn(http::serve(listener, http::router(status.clone(), metrics), last.clone()));
+    info!(name = config.service.name, listen = %config.service.listen, "starting");
+    let result = work(&config, &status, &shutdown).await;
+    if let Err(error) = &result {
+        let reason = error.to_string();
+        error!(reason, "stopping");
+        status.update(|it| {
+            it.phase = Phase::Failed;
+            it.detail = Some(reason);
+        });
+    }
+    last.cancel();
+    let served = server.await;
+    result?;
+    match served {
+        Ok(served) => served.map_err(RunError::Http),
+        Err(panic) => Err(RunError::Http(std::io::Error::other(panic))),
+    }
+}
+
+/// Everything between the status page's first and last answer.
+async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken) -> Result<(), RunError> {
+    let sqlite = Sqlite::open(&config.service.data_dir).await?;
+    let store = sqlite.store();
+    let (rows, head) = store.journal.verify().await?;
+    info!(rows, %head, "journal is intact");
+    status.update(|it| it.store_works = true);
+    let Some(result) = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await else {
+        sqlite.close().await;
+        return Ok(());
+    };
+    sqlite.close().await;
+    result
+}
+
+/// Opens keys, asks the chains, and drives the DVN. Dropping it before the DVN runs leaves nothing behind.
+async fn attest(
+    config: &Config,
+    store: &Store,
+    status: &NodeStatus,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
+    let keys = Keys::open(config).await?;
+    for (target, keys) in config.targets.iter().zip(&keys.targets) {
+        let (signer, sender) = (keys.signer.address(), keys.sender.address());
+        info!(target_chain = target.network.name, %signer, %sender, "keys are open");
+    }
+    status.update(|it| it.key_works = true);
+    let panels = Panels::set_up(config)?;
+    let mut preflight = Preflight::new(panels.checks(config, &keys));
+    preflight.round().await?;
+    let dvn = build::compose(config, &keys, &panels, store)?;
+    let progress = dvn.progress();
+    let reporter = tokio::spawn(report::run(report::Reporter::new(config, store.clone(), progress, status.clone())));
+    let _reporter = AbortOnDrop(reporter);
+    drive(dvn, preflight, status, shutdown).await
+}
+
+/// Runs the DVN beside what is left of the start checks.
+async fn drive(
+    dvn: dvn_core::Dvn,
+    mut preflight: Preflight,
+    status: &NodeStatus,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
+    let stop = CancellationToken::new();
+    let mut running = tokio::spawn(dvn.run(stop.clone()));
+    status.update(|it| it.phase = Phase::Running);
+    info!("running");
+    let mut checking = true;
+    let early = loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break None,
+            ended = &mut running => return flatten(ended),
+            checked = preflight.rest(), if checking => match checked {
+                Ok(()) => checking = false,
+                Err(contradiction) => break Some(contradiction),
+            },
+        }
+    };
+    status.update(|it| it.phase = Phase::Draining);
+    stop.cancel();
+    let drained = tokio::time::timeout(GRACE, running).await;
+    if let Some(contradiction) = early {
+        return Err(contradiction.into());
+    }
+    match drained {
+        Ok(ended) => flatten(ended),
+        Err(_) => {
+            warn!("not everything in flight ended in time; it resumes from the store");
+            Ok(())
+        }
+    }
+}
+
+fn flatten(ended: Result<Result<(), dvn_core::RunError>, tokio::task::JoinError>) -> Result<(), RunError> {
+    match ended {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(dvn_core::RunError::TaskDied { task: "engine".to_owned() }.into()),
+    }
+}
+
+/// Ends a task together with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,141 @@
+//! Log lines and metrics.
+
+use std::time::Duration;
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, Service};
+
+/// The four families whose names and labels stay. Everything else starts with `dvn_` too.
+pub mod family {
+    /// Counter, by `chain` and `status`.
+    pub const EVENTS_RECEIVED: &str = "dvn_events_received_total";
+    /// Histogram, by `chain`: from the first sight of a packet to its evidence.
+    pub const VERIFICATION_LATENCY: &str = "dvn_verification_latency_seconds";
+    /// Counter, by `chain` and `error_type`.
+    pub const SIGNING_ERRORS: &str = "dvn_signing_errors_total";
+    /// Counter, by `target_chain`.
+    pub const SUBMISSION_SUCCESS: &str = "dvn_submission_success_total";
+}
+
+/// Why logs or metrics cannot be set up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// `service.log_level` is no filter.
+    #[error("log filter cannot be read")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The process writes logs already.
+    #[error("logs are set up already")]
+    Logs(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The buckets are no buckets.
+    #[error("metrics cannot be set up")]
+    Metrics(#[from] BuildError),
+    /// The process keeps metrics already.
+    #[error("metrics are set up already")]
+    Recorder,
+}
+
+/// Writes the process's log lines to standard error, so that standard output is a command's answer alone.
+///
+/// # Errors
+/// [`TelemetryError`]: the filter is wrong, or logs are set up already.
+pub fn logs(service: &Service) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder().parse(&service.log_level)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match service.log_format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    }
+    .map_err(TelemetryError::Logs)
+}
+
+/// Keeps the process's metrics, to be rendered by the handle.
+///
+/// # Errors
+/// [`TelemetryError`]: metrics are set up already.
+pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::Recorder)?;
+    describe();
+    Ok(handle)
+}
+
+/// Moves recorded samples into their buckets now and then, so that memory stays bounded where nobody scrapes.
+///
+/// # Cancel safety
+/// May be dropped at any time.
+pub async fn upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    let every = Duration::from_secs(5);
+    while shutdown.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+/// From one round of questions to a chain that stands still: waiting for finality is part of what is measured, up to 15
+/// minutes on Ethereum.
+const LATENCY_BUCKETS: [f64; 15] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0];
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let latency = Matcher::Full(family::VERIFICATION_LATENCY.to_owned());
+    Ok(PrometheusBuilder::new().set_buckets_for_metric(latency, &LATENCY_BUCKETS)?.build_recorder())
+}
+
+fn describe() {
+    describe_counter!(
+        family::EVENTS_RECEIVED,
+        "Assignments that a source chain's logs showed, by what became of them."
+    );
+    describe_histogram!(
+        family::VERIFICATION_LATENCY,
+        metrics::Unit::Seconds,
+        "Time from the first sight of a packet to its verification, the wait for finality included."
+    );
+    describe_counter!(family::SIGNING_ERRORS, "Signatures that were asked for and not given, by the kind of error.");
+    describe_counter!(family::SUBMISSION_SUCCESS, "Attestations whose PayloadVerified was read on the target chain.");
+    describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
+    describe_counter!("dvn_equivocations_total", "Packets held because their slot was signed with another payload.");
+    describe_counter!("dvn_rpc_requests_total", "Requests to a chain's seats, by method and outcome.");
+    describe_gauge!("dvn_source_head_block", "Newest block of a source chain that enough seats have.");
+    describe_gauge!("dvn_source_settled_block", "Newest final block of a source chain.");
+    describe_gauge!("dvn_source_cursor_block", "Last block of a source chain whose assignments are all stored.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_families_are_rendered_with_help_and_buckets() {
+        let recorder = recorder().unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::counter!(family::EVENTS_RECEIVED, "chain" => "a", "status" => "new").increment(1);
+            metrics::histogram!(family::VERIFICATION_LATENCY, "chain" => "a").record(2.0);
+            metrics::counter!(family::SIGNING_ERRORS, "chain" => "a", "error_type" => "Timeout").increment(2);
+            metrics::counter!(family::SUBMISSION_SUCCESS, "target_chain" => "b").increment(3);
+        });
+        let text = recorder.handle().render();
+        for line in [
+            "# TYPE dvn_events_received_total counter",
+            "dvn_events_received_total{chain=\"a\",status=\"new\"} 1",
+            "# TYPE dvn_verification_latency_seconds histogram",
+            "dvn_verification_latency_seconds_bucket{chain=\"a\",le=\"2.5\"} 1",
+            "dvn_signing_errors_total{chain=\"a\",error_type=\"Timeout\"} 2",
+            "dvn_submission_success_total{target_chain=\"b\"} 3",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        for name in
+            [family::EVENTS_RECEIVED, family::VERIFICATION_LATENCY, family::SIGNING_ERRORS, family::SUBMISSION_SUCCESS]
+        {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+    }
+}

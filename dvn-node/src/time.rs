@@ -1,0 +1,31 @@
+//! Times for people and programs.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A time as RFC 3339 in UTC, to the second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp(pub(crate) SystemTime);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The formatter fails outside these bounds, where no time of a node can be.
+        let last = UNIX_EPOCH.checked_add(Duration::from_secs(253_402_300_799)).unwrap_or(UNIX_EPOCH);
+        fmt::Display::fmt(&humantime::format_rfc3339_seconds(self.0.clamp(UNIX_EPOCH, last)), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_time_can_be_written() {
+        let at = |seconds| Stamp(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+        assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(at(1 << 40), "9999-12-31T23:59:59Z");
+        assert_eq!(Stamp(UNIX_EPOCH - Duration::from_secs(1)).to_string(), "1970-01-01T00:00:00Z");
+    }
+}

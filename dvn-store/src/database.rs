@@ -1,0 +1,117 @@
+//! One connection that writes, a few that read.
+
+use std::{fs::File, path::Path, time::Duration};
+
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+/// Every port is implemented on this, each in its own file.
+///
+/// SQLite has one writer at a time. One connection that all writers queue for is fair and never busy within the process;
+/// the timeout is for other processes, such as an operator's command that writes a halt.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    /// Held, not used: the lock ends with the last port that lives.
+    _lock: Option<File>,
+}
+
+const BUSY: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+impl Database {
+    /// A database whose commits are on disk before they return.
+    pub(crate) async fn file(path: &Path, lock: Option<File>) -> Result<Self, sqlx::Error> {
+        let writing = durable(path);
+        let reading = options(path).read_only(true);
+        let writer = pool(1).connect_with(writing).await?;
+        Ok(Self { writer, readers: pool(READERS).connect_lazy_with(reading), _lock: lock })
+    }
+
+    /// A database that cannot be written through this value.
+    pub(crate) async fn read_only(path: &Path) -> Result<Self, sqlx::Error> {
+        let readers = pool(READERS).connect_with(options(path).read_only(true)).await?;
+        Ok(Self { writer: readers.clone(), readers, _lock: None })
+    }
+
+    /// A database that ends with its one connection.
+    pub(crate) async fn in_memory() -> Result<Self, sqlx::Error> {
+        let writer = pool(1).connect_with(SqliteConnectOptions::new()).await?;
+        Ok(Self { readers: writer.clone(), writer, _lock: None })
+    }
+
+    /// A transaction that holds the write lock from its start, so that what it reads stays true until it commits.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).foreign_keys(true)
+}
+
+/// `FULL` makes every commit wait for the disk; the two pragmas say the same to macOS, whose `fsync` does not.
+fn durable(path: &Path) -> SqliteConnectOptions {
+    options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+}
+
+/// Connections stay: there is no server to spare, and a database in memory ends with its last one.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+
+    async fn pragma(pool: &SqlitePool, sql: &'static str) -> String {
+        let row = sqlx::query(sql).fetch_one(pool).await.unwrap();
+        let read = |row: &sqlx::sqlite::SqliteRow| -> Result<String, sqlx::Error> {
+            use sqlx::Row as _;
+            row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|it| it.to_string()))
+        };
+        read(&row).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::file(&dir.path().join("dvn.db"), None).await.unwrap();
+        assert_eq!(pragma(&database.writer, "PRAGMA journal_mode").await, "wal");
+        assert_eq!(pragma(&database.writer, "PRAGMA synchronous").await, "2");
+        assert_eq!(pragma(&database.writer, "PRAGMA foreign_keys").await, "1");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_a_storage_error_and_the_store_goes_on() {
+        use dvn_core::{
+            error::StoreErrorKind,
+            ids::Guid,
+            ports::{Evidence as _, EvidenceBundle},
+        };
+
+        let database = Database::in_memory().await.unwrap();
+        schema::migrate(&database.writer).await.unwrap();
+        let (guid, at) = (Guid::default(), std::time::UNIX_EPOCH);
+        sqlx::query("PRAGMA max_page_count = 1").execute(&database.writer).await.unwrap();
+        let large = EvidenceBundle::new("x".repeat(1 << 20));
+        let error = database.put(guid, &large, at).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Storage, "{error:?}");
+        sqlx::query("PRAGMA max_page_count = 1000000").execute(&database.writer).await.unwrap();
+        database.put(guid, &large, at).await.unwrap();
+        assert_eq!(database.of_packet(guid).await.unwrap(), [large]);
+    }
+}

@@ -1,0 +1,52 @@
+//! What convinced the verifiers.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use dvn_core::{
+    error::{StoreError, StoreErrorKind},
+    ids::Guid,
+    ports::{Evidence, EvidenceBundle},
+};
+use sqlx::sqlite::SqliteRow;
+
+use crate::{
+    codec::{Columns, micros},
+    database::Database,
+    error::storage,
+};
+
+#[async_trait]
+impl Evidence for Database {
+    async fn put(&self, guid: Guid, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO evidence (guid, digest, json, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(guid.0.as_slice())
+            .bind(bundle.digest().as_slice())
+            .bind(bundle.json())
+            .bind(micros(at))
+            .execute(&self.writer)
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    async fn of_packet(&self, guid: Guid) -> Result<Vec<EvidenceBundle>, StoreError> {
+        let rows = sqlx::query("SELECT digest, json FROM evidence WHERE guid = ? ORDER BY id")
+            .bind(guid.0.as_slice())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(storage)?;
+        rows.iter().map(bundle).collect()
+    }
+}
+
+/// The digest names the document in the journal, so a document that was changed is none.
+fn bundle(row: &SqliteRow) -> Result<EvidenceBundle, StoreError> {
+    let columns = Columns(row);
+    let bundle = EvidenceBundle::new(columns.any::<String>("json")?);
+    let digest = columns.hash("digest")?;
+    if bundle.digest() == digest {
+        return Ok(bundle);
+    }
+    Err(StoreError::new(StoreErrorKind::Corrupt).because(format!("evidence {digest} is not what was stored")))
+}

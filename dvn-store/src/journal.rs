@@ -1,0 +1,163 @@
+//! What was ever signed. The rules are in [`rules`], the chain of rows in [`chain`]; the constraints of the schema stand
+//! behind both.
+
+use alloy_primitives::{B256, Bytes};
+use async_trait::async_trait;
+use dvn_core::{
+    error::{JournalError, JournalErrorKind},
+    ids::Guid,
+    packet::Claim,
+    ports::{Intent, Journal, JournalRow},
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+
+use crate::{
+    codec::{Columns, bind_header, digits, micros},
+    database::Database,
+    error::journal as storage,
+};
+
+mod chain;
+mod rules;
+
+/// A row with its slot's header. `slot_guid` is NULL where the slot is missing.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT journal.*, slot.guid AS slot_guid, slot.nonce, slot.src_eid, slot.sender, slot.dst_eid, slot.receiver
+             FROM journal LEFT JOIN journal_slots AS slot
+             ON slot.guid = journal.guid AND slot.payload_hash = journal.payload_hash ",
+            $rest
+        )
+    };
+}
+
+const OF_SLOT: &str = select!("WHERE journal.guid = ? ORDER BY sequence");
+const AFTER: &str = select!("WHERE sequence > ? ORDER BY sequence LIMIT 512");
+/// Slots are only made together with their first row.
+const LONELY_SLOTS: &str = "SELECT count(*) AS count FROM journal_slots
+    WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.guid = journal_slots.guid)";
+const INSERT_SLOT: &str = "INSERT INTO journal_slots (guid, payload_hash, nonce, src_eid, sender, dst_eid, receiver)
+    VALUES (?, ?, ?, ?, ?, ?, ?)";
+const INSERT: &str =
+    "INSERT INTO journal (sequence, guid, payload_hash, confirmations, expiration, vid, target, signer,
+    source_block, evidence, chain_time, at, prev_hash, row_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+#[async_trait]
+impl Journal for Database {
+    async fn intend(&self, intent: &Intent) -> Result<u64, JournalError> {
+        let claim = &intent.attestation.claim;
+        let mut transaction = self.begin().await.map_err(storage)?;
+        let earlier = rows_of(&mut transaction, claim.header.guid()).await?;
+        rules::permit(&earlier, intent)?;
+        if earlier.is_empty() {
+            insert_slot(&mut transaction, claim).await?;
+        }
+        let sequence = insert(&mut transaction, intent).await?;
+        transaction.commit().await.map_err(storage)?;
+        Ok(sequence)
+    }
+
+    async fn signed(&self, sequence: u64, signature: &Bytes) -> Result<(), JournalError> {
+        let key = i64::try_from(sequence).unwrap_or(-1);
+        let done = sqlx::query("UPDATE journal SET signature = ?1 WHERE sequence = ?2 AND signature IS NULL")
+            .bind(signature.as_ref())
+            .bind(key)
+            .execute(&self.writer)
+            .await
+            .map_err(storage)?;
+        if done.rows_affected() > 0 {
+            return Ok(());
+        }
+        // The answer to an earlier call may have been lost; the same signature again is no news.
+        let same = sqlx::query("SELECT 1 FROM journal WHERE sequence = ? AND signature = ?")
+            .bind(key)
+            .bind(signature.as_ref())
+            .fetch_optional(&self.writer)
+            .await
+            .map_err(storage)?;
+        let detail = || format!("there is no intent {sequence} that waits for this signature");
+        same.map(|_| ()).ok_or_else(|| JournalError::new(JournalErrorKind::Storage).because(detail()))
+    }
+
+    async fn slot(&self, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
+        let mut connection = self.readers.acquire().await.map_err(storage)?;
+        rows_of(&mut connection, guid).await
+    }
+
+    async fn verify(&self) -> Result<(u64, B256), JournalError> {
+        let mut snapshot = self.readers.begin().await.map_err(storage)?;
+        let (mut count, mut head) = (0_u64, B256::ZERO);
+        loop {
+            let after = i64::try_from(count).unwrap_or(i64::MAX);
+            let rows = sqlx::query(AFTER).bind(after).fetch_all(&mut *snapshot).await.map_err(storage)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                count = count.saturating_add(1);
+                head = chain::follow(row, count, head)?;
+            }
+        }
+        refuse_lonely_slots(&mut snapshot).await?;
+        Ok((count, head))
+    }
+}
+
+async fn rows_of(from: &mut SqliteConnection, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
+    let rows = sqlx::query(OF_SLOT).bind(guid.0.as_slice()).fetch_all(from).await.map_err(storage)?;
+    rows.iter().map(|row| chain::read(row).map(|(row, _)| row)).collect()
+}
+
+/// A plain insert: where the slot is there after all, the database refuses it.
+async fn insert_slot(to: &mut Transaction<'static, Sqlite>, claim: &Claim) -> Result<(), JournalError> {
+    let guid = claim.header.guid();
+    let statement = sqlx::query(INSERT_SLOT).bind(guid.0.as_slice()).bind(claim.payload_hash.0.as_slice());
+    bind_header(statement, &claim.header).execute(&mut **to).await.map_err(storage)?;
+    Ok(())
+}
+
+async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Result<u64, JournalError> {
+    let (newest, previous) = newest(to).await?;
+    let sequence = newest.saturating_add(1);
+    let hash = chain::row_hash(previous, sequence, intent);
+    let attestation = &intent.attestation;
+    sqlx::query(INSERT)
+        .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
+        .bind(attestation.claim.header.guid().0.to_vec())
+        .bind(attestation.claim.payload_hash.0.as_slice())
+        .bind(digits(attestation.confirmations.0))
+        .bind(digits(attestation.expiration.0))
+        .bind(attestation.vid.0)
+        .bind(attestation.target.as_slice())
+        .bind(intent.signer.as_slice())
+        .bind(intent.source_block.as_slice())
+        .bind(intent.evidence.as_slice())
+        .bind(digits(intent.now.0))
+        .bind(micros(intent.at))
+        .bind(previous.as_slice())
+        .bind(hash.as_slice())
+        .execute(&mut **to)
+        .await
+        .map_err(storage)?;
+    Ok(sequence)
+}
+
+async fn newest(from: &mut Transaction<'static, Sqlite>) -> Result<(u64, B256), JournalError> {
+    let row = sqlx::query("SELECT sequence, row_hash FROM journal ORDER BY sequence DESC LIMIT 1")
+        .fetch_optional(&mut **from)
+        .await
+        .map_err(storage)?;
+    let Some(row) = row else { return Ok((0, B256::ZERO)) };
+    let columns = Columns(&row);
+    let pair = columns.count("sequence").and_then(|sequence| Ok((sequence, columns.hash("row_hash")?)));
+    pair.map_err(|error| JournalError::new(JournalErrorKind::Tampered).because("newest row").caused_by(error))
+}
+
+async fn refuse_lonely_slots(from: &mut SqliteConnection) -> Result<(), JournalError> {
+    let count: i64 = sqlx::query_scalar(LONELY_SLOTS).fetch_one(from).await.map_err(storage)?;
+    if count == 0 {
+        return Ok(());
+    }
+    Err(JournalError::new(JournalErrorKind::Tampered).because(format!("{count} slots have lost their rows")))
+}

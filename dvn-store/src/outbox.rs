@@ -1,0 +1,186 @@
+//! Transactions, durable before they are broadcast.
+
+use async_trait::async_trait;
+use dvn_core::{
+    error::{StoreError, StoreErrorKind},
+    ids::JobId,
+    ports::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId},
+};
+use sqlx::{
+    Sqlite, Transaction,
+    sqlite::{SqliteConnection, SqliteRow},
+};
+
+use crate::{
+    codec::{Columns, bind_header, digits, micros, wide_digits},
+    database::Database,
+    error::{conflict, storage},
+};
+
+#[async_trait]
+impl Outbox for Database {
+    async fn put(&self, new: NewTransaction) -> Result<SubmissionId, StoreError> {
+        let mut transaction = self.begin().await.map_err(storage)?;
+        let id = insert(&mut transaction, new.lane, new.nonce).await?;
+        for (position, item) in (0_i64..).zip(&new.items) {
+            insert_item(&mut transaction, id, position, item).await?;
+        }
+        insert_attempt(&mut transaction, id, &new.attempt).await?;
+        transaction.commit().await.map_err(storage)?;
+        Ok(SubmissionId(u64::try_from(id).unwrap_or_default()))
+    }
+
+    async fn replace(&self, id: SubmissionId, attempt: Attempt) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await.map_err(storage)?;
+        let open = sqlx::query("SELECT id FROM outbox WHERE id = ? AND open = 1")
+            .bind(key(id))
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(storage)?;
+        if open.is_none() {
+            let detail = format!("submission {} is not open", id.0);
+            return Err(StoreError::new(StoreErrorKind::Conflict).because(detail));
+        }
+        insert_attempt(&mut transaction, key(id), &attempt).await?;
+        transaction.commit().await.map_err(storage)
+    }
+
+    async fn open(&self, lane: LaneId) -> Result<Vec<OutboxTransaction>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(storage)?;
+        let rows = sqlx::query("SELECT * FROM outbox WHERE dst_eid = ? AND sender = ? AND open = 1 ORDER BY nonce")
+            .bind(lane.dst_eid.0)
+            .bind(lane.sender.as_slice())
+            .fetch_all(&mut *snapshot)
+            .await
+            .map_err(storage)?;
+        complete(&mut snapshot, &rows).await
+    }
+
+    async fn of_job(&self, job: JobId) -> Result<Vec<OutboxTransaction>, StoreError> {
+        let mut snapshot = self.readers.begin().await.map_err(storage)?;
+        let rows = sqlx::query(
+            "SELECT * FROM outbox WHERE id IN (SELECT outbox_id FROM outbox_items WHERE job = ?) ORDER BY id",
+        )
+        .bind(job.0.as_slice())
+        .fetch_all(&mut *snapshot)
+        .await
+        .map_err(storage)?;
+        complete(&mut snapshot, &rows).await
+    }
+
+    async fn close(&self, id: SubmissionId) -> Result<(), StoreError> {
+        // A trigger closes its items in the same transaction.
+        sqlx::query("UPDATE outbox SET open = 0 WHERE id = ? AND open = 1")
+            .bind(key(id))
+            .execute(&self.writer)
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+}
+
+/// A number that no row has, where SQLite could not have given it out.
+fn key(id: SubmissionId) -> i64 {
+    i64::try_from(id.0).unwrap_or(-1)
+}
+
+async fn insert(to: &mut Transaction<'static, Sqlite>, lane: LaneId, nonce: u64) -> Result<i64, StoreError> {
+    let done = sqlx::query("INSERT INTO outbox (dst_eid, sender, nonce, open) VALUES (?, ?, ?, 1)")
+        .bind(lane.dst_eid.0)
+        .bind(lane.sender.as_slice())
+        .bind(digits(nonce))
+        .execute(&mut **to)
+        .await
+        .map_err(|error| conflict(error, "the lane has an open transaction with this nonce"))?;
+    Ok(done.last_insert_rowid())
+}
+
+const INSERT_ITEM: &str =
+    "INSERT INTO outbox_items (outbox_id, position, job, nonce, src_eid, sender, dst_eid, receiver,
+    payload_hash, confirmations, expiration, vid, target, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
+
+async fn insert_item(
+    to: &mut Transaction<'static, Sqlite>,
+    id: i64,
+    position: i64,
+    item: &OutboxItem,
+) -> Result<(), StoreError> {
+    let attestation = &item.attestation;
+    let statement = sqlx::query(INSERT_ITEM).bind(id).bind(position).bind(item.job.0.as_slice());
+    bind_header(statement, &attestation.claim.header)
+        .bind(attestation.claim.payload_hash.0.as_slice())
+        .bind(digits(attestation.confirmations.0))
+        .bind(digits(attestation.expiration.0))
+        .bind(attestation.vid.0)
+        .bind(attestation.target.as_slice())
+        .execute(&mut **to)
+        .await
+        .map_err(|error| conflict(error, "a job is in an open transaction already"))?;
+    Ok(())
+}
+
+async fn insert_attempt(to: &mut Transaction<'static, Sqlite>, id: i64, attempt: &Attempt) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO outbox_attempts (outbox_id, position, tx_hash, raw, max_fee, priority_fee, at)
+         SELECT ?1, count(*), ?2, ?3, ?4, ?5, ?6 FROM outbox_attempts WHERE outbox_id = ?1",
+    )
+    .bind(id)
+    .bind(attempt.tx_hash.as_slice())
+    .bind(attempt.raw.as_ref())
+    .bind(wide_digits(attempt.max_fee))
+    .bind(wide_digits(attempt.priority_fee))
+    .bind(micros(attempt.at))
+    .execute(&mut **to)
+    .await
+    .map_err(storage)?;
+    Ok(())
+}
+
+async fn complete(from: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<OutboxTransaction>, StoreError> {
+    let mut transactions = Vec::with_capacity(rows.len());
+    for row in rows {
+        let columns = Columns(row);
+        let id = columns.count("id")?;
+        transactions.push(OutboxTransaction {
+            id: SubmissionId(id),
+            lane: LaneId { dst_eid: columns.eid("dst_eid")?, sender: columns.address("sender")? },
+            nonce: columns.number("nonce")?,
+            items: items(from, SubmissionId(id)).await?,
+            attempts: attempts(from, SubmissionId(id)).await?,
+            open: columns.any("open")?,
+        });
+    }
+    Ok(transactions)
+}
+
+async fn items(from: &mut SqliteConnection, id: SubmissionId) -> Result<Vec<OutboxItem>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM outbox_items WHERE outbox_id = ? ORDER BY position")
+        .bind(key(id))
+        .fetch_all(from)
+        .await
+        .map_err(storage)?;
+    let item = |row| {
+        let columns = Columns(row);
+        Ok(OutboxItem { job: JobId(columns.hash("job")?), attestation: columns.attestation()? })
+    };
+    rows.iter().map(item).collect()
+}
+
+async fn attempts(from: &mut SqliteConnection, id: SubmissionId) -> Result<Vec<Attempt>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM outbox_attempts WHERE outbox_id = ? ORDER BY position")
+        .bind(key(id))
+        .fetch_all(from)
+        .await
+        .map_err(storage)?;
+    let attempt = |row| {
+        let columns = Columns(row);
+        Ok(Attempt {
+            tx_hash: columns.hash("tx_hash")?,
+            raw: columns.bytes("raw")?,
+            max_fee: columns.wide("max_fee")?,
+            priority_fee: columns.wide("priority_fee")?,
+            at: columns.time("at")?,
+        })
+    };
+    rows.iter().map(attempt).collect()
+}

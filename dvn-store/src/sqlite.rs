@@ -1,0 +1,139 @@
+//! Opening the embedded store.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use alloy_primitives::B256;
+use dvn_core::{error::StoreError, ports::Store};
+
+use crate::{audit, database::Database, error::OpenError, schema};
+
+const DATABASE: &str = "dvn.db";
+const LOCK: &str = "dvn.lock";
+
+/// The embedded store: one SQLite database in a folder, held by one process. Cheap to clone.
+///
+/// The folder's lock and the connections live as long as this value, its clones or any port that came of them.
+#[derive(Clone, Debug)]
+pub struct Sqlite(Arc<Database>);
+
+impl Sqlite {
+    /// Opens `data_dir` for this process alone, makes what is missing and brings the schema up to date.
+    ///
+    /// The lock is advisory and belongs to this machine; on a network file system it is only as good as that system.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] where a newer release wrote it, or any
+    /// other [`OpenError`].
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a store that the next one completes.
+    pub async fn open(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let data_dir = data_dir.as_ref();
+        let is_new = !data_dir.exists();
+        let lock = lock(data_dir)?;
+        let database = Database::file(&data_dir.join(DATABASE), Some(lock)).await.map_err(database_error)?;
+        schema::migrate(&database.writer).await?;
+        if is_new {
+            sync_entry(data_dir).map_err(|source| OpenError::Folder { path: data_dir.to_owned(), source })?;
+        }
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// Opens a store to read it, beside a process that runs on it or without one. Every write fails.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`], [`OpenError::Older`] or [`OpenError::Newer`] where there is nothing that this release
+    /// reads, or [`OpenError::Database`].
+    pub async fn open_read_only(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = existing(data_dir.as_ref())?;
+        let database = Database::read_only(&path).await.map_err(database_error)?;
+        schema::check(&database.readers).await?;
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// Opens a store beside the process that runs on it, for an operator's word such as a halt. What it writes obeys the
+    /// same constraints; it takes no lock and changes no schema.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open_read_only`].
+    pub async fn open_shared(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = existing(data_dir.as_ref())?;
+        let database = Database::file(&path, None).await.map_err(database_error)?;
+        schema::check(&database.writer).await?;
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// A store that lives in memory and ends with the last of its ports: for tests and dry runs, never for signing.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`].
+    pub async fn in_memory() -> Result<Self, OpenError> {
+        let database = Database::in_memory().await.map_err(database_error)?;
+        schema::migrate(&database.writer).await?;
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// Every durable port, all on this database.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        let database = &self.0;
+        Store {
+            jobs: database.clone(),
+            cursors: database.clone(),
+            finalized: database.clone(),
+            journal: database.clone(),
+            halts: database.clone(),
+            outbox: database.clone(),
+            evidence: database.clone(),
+            audit: database.clone(),
+            leases: database.clone(),
+        }
+    }
+
+    /// Recomputes the audit log's chain and returns the number of rows and the newest row's hash (zero without rows).
+    /// Rows that were cut off at the end do not show; compare with a head that was kept elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Corrupt`](dvn_core::error::StoreErrorKind::Corrupt) names the first row that does not fit.
+    pub async fn verify_audit(&self) -> Result<(u64, B256), StoreError> {
+        audit::verify(&self.0).await
+    }
+
+    /// Waits for the statements under way and closes the connections; the ports fail from then on. The folder's lock
+    /// stays until the last port is dropped.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+}
+
+/// Makes the folder and takes its lock, which the system gives back when the process ends, however it ends.
+fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let unusable = |source| OpenError::Folder { path: data_dir.to_owned(), source };
+    fs::create_dir_all(data_dir).map_err(unusable)?;
+    let file = File::options().create(true).append(true).open(data_dir.join(LOCK)).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: data_dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Makes a new folder's own entry durable: SQLite syncs its files and the folder they are in, not the folder above.
+fn sync_entry(data_dir: &Path) -> io::Result<()> {
+    data_dir.canonicalize()?.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn existing(data_dir: &Path) -> Result<std::path::PathBuf, OpenError> {
+    let path = data_dir.join(DATABASE);
+    if path.is_file() { Ok(path) } else { Err(OpenError::Missing { path: data_dir.to_owned() }) }
+}
+
+fn database_error(error: sqlx::Error) -> OpenError {
+    OpenError::Database(error.into())
+}

@@ -1,0 +1,13 @@
+//! The embedded store: the common suite, and what is its own: files, locks, crashes, tampering.
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "helpers of tests stop the test when something is off"
+)]
+
+mod files;
+mod fixture;
+mod killed;
+mod model;
+mod suite;
+mod tampering;
