@@ -1,5 +1,5 @@
 //! What durability costs: a journal intent and a job's save on the embedded store, each synced to disk.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark stops when something is off; its macros document nothing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops when something is off")]
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

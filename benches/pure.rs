@@ -1,5 +1,5 @@
 //! The pure parts on a packet's way: codec, digest, signature set, verdict.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark stops when something is off; its macros document nothing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops when something is off")]
 
 use std::{hint::black_box, time::Duration};
 
@@ -51,10 +51,8 @@ fn signatures(criterion: &mut Criterion) {
     let digest = attestation().digest();
     let signers: Vec<_> =
         (1..=3).map(|key| LocalSigner::from_hex_secret(format!("{key:064x}").into()).unwrap()).collect();
-    let signed: Vec<_> =
-        signers.iter().map(|signer| runtime.block_on(signer.sign_digest(digest)).unwrap()).collect();
-    let committee =
-        Committee { vid: Vid(212), quorum: 2, members: signers.iter().map(Signer::address).collect() };
+    let signed: Vec<_> = signers.iter().map(|signer| runtime.block_on(signer.sign_digest(digest)).unwrap()).collect();
+    let committee = Committee { vid: Vid(212), quorum: 2, members: signers.iter().map(Signer::address).collect() };
     criterion.bench_function("signatures/local key signs", |bench| {
         bench.iter(|| runtime.block_on(signers[0].sign_digest(digest)).unwrap());
     });

@@ -75,7 +75,12 @@ impl Attestation {
 impl fmt::Display for Attestation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { claim, confirmations, expiration, .. } = self;
-        write!(f, "guid {} payload {} confirmations {confirmations} until {expiration}", claim.header.guid(), claim.payload_hash)
+        write!(
+            f,
+            "guid {} payload {} confirmations {confirmations} until {expiration}",
+            claim.header.guid(),
+            claim.payload_hash
+        )
     }
 }
 

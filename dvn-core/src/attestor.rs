@@ -101,7 +101,9 @@ impl Attestor {
         let own = match judged.verdict {
             Verdict::Sign { confirmations } => confirmations,
             Verdict::Wait { head } => {
-                return Err(CosignError::new(CosignErrorKind::NotYet).block(head).because("waiting for the source's head"));
+                return Err(CosignError::new(CosignErrorKind::NotYet)
+                    .block(head)
+                    .because("waiting for the source's head"));
             }
             Verdict::Committed | Verdict::Attested => return Err(refused("the destination already has it")),
             Verdict::Hold(Hold::ForeignPayload) => {

@@ -184,7 +184,9 @@ impl State {
     pub fn apply(self, step: Move) -> Result<Self, IllegalMove> {
         let illegal = Err(IllegalMove { from: self, step });
         match step {
-            Move::Observe => self.only(self.is_before_signing() || matches!(self, Self::Orphaned), Self::Observed, illegal),
+            Move::Observe => {
+                self.only(self.is_before_signing() || matches!(self, Self::Orphaned), Self::Observed, illegal)
+            }
             Move::Wait => self.only(self.is_before_signing() || matches!(self, Self::Held(_)), Self::Waiting, illegal),
             Move::Verify => self.only(
                 matches!(self, Self::Observed | Self::Waiting | Self::Signed | Self::Attested | Self::Submitted)
@@ -192,13 +194,17 @@ impl State {
                 Self::Verified,
                 illegal,
             ),
-            Move::Sign => self.only(matches!(self, Self::Verified | Self::Submitted | Self::Attested), Self::Signed, illegal),
+            Move::Sign => {
+                self.only(matches!(self, Self::Verified | Self::Submitted | Self::Attested), Self::Signed, illegal)
+            }
             Move::Submit => self.only(matches!(self, Self::Signed), Self::Submitted, illegal),
             Move::Attest => self.only(self.is_open() && !matches!(self, Self::Attested), Self::Attested, illegal),
             Move::Commit => self.only(self.is_open(), Self::Committed, illegal),
             Move::Hold(hold) => self.only(self.is_open(), Self::Held(hold), illegal),
             Move::Refuse(why) => self.only(matches!(self, Self::Observed | Self::Waiting), Self::Refused(why), illegal),
-            Move::Orphan => self.only(self.is_before_signing() || matches!(self, Self::Held(_)), Self::Orphaned, illegal),
+            Move::Orphan => {
+                self.only(self.is_before_signing() || matches!(self, Self::Held(_)), Self::Orphaned, illegal)
+            }
             Move::Retract => self.only(matches!(self, Self::Attested), Self::Retracted, illegal),
         }
     }

@@ -26,8 +26,8 @@
 //! [`packet`], [`job`], [`attestation`], [`signature`], [`destination`], [`policy`] and [`quorum`] are pure: no I/O, no
 //! clock, no tasks. Errors say what to do by their [`error::Disposition`].
 
-pub mod attestation;
 mod assess;
+pub mod attestation;
 pub mod attestor;
 pub mod backoff;
 mod builder;

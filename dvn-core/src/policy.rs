@@ -47,12 +47,7 @@ pub enum Verdict {
 /// `first_send` is the send configuration's confirmations as read when the packet was first seen: an OApp, or a worker
 /// inside the same block, may lower them later, so the larger counts.
 #[must_use]
-pub fn judge(
-    seen: &Observation,
-    view: &DestinationView,
-    floor: Floor,
-    first_send: Option<Confirmations>,
-) -> Verdict {
+pub fn judge(seen: &Observation, view: &DestinationView, floor: Floor, first_send: Option<Confirmations>) -> Verdict {
     if !seen.assigned {
         return Verdict::Refuse(Refusal::NotAssigned);
     }

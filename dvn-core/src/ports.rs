@@ -22,9 +22,10 @@ pub use journal::{Intent, Journal, JournalRow};
 pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
 pub use queue::{JobQueue, LocalQueue};
 pub use records::{
-    AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease, Leases,
+    AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease,
+    Leases,
 };
 pub use signer::Signer;
 pub use store::{JobStore, Observed, Store, Tally};
-pub use submitter::{Chain, Outcome, SignedAttestation, Submitter, Settlement};
+pub use submitter::{Chain, Outcome, Settlement, SignedAttestation, Submitter};
 pub use verifier::{Observation, Verification, Verifier};

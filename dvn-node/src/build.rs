@@ -16,7 +16,7 @@ use dvn_core::{
 pub use self::{chains::ChainError, keys::KeyError};
 pub(crate) use self::{
     chains::{Check, Panels},
-    keys::Keys,
+    keys::{Keys, open as open_key},
 };
 use crate::config::{self, Config};
 

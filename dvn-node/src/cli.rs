@@ -11,6 +11,7 @@ mod error;
 mod halt;
 mod heads;
 mod packet;
+mod signer;
 mod status;
 mod table;
 
@@ -28,6 +29,7 @@ use self::{chains::Chains, packet::Query};
 pub use self::{
     error::{CliError, Exit},
     halt::HaltCommand,
+    signer::SignerCommand,
 };
 use crate::{
     config::{Config, Env},
@@ -79,6 +81,9 @@ pub enum Command {
     /// Show, raise and lift persisted stops.
     #[command(subcommand)]
     Halt(HaltCommand),
+    /// Ask the configured keys who they are and whether they sign.
+    #[command(subcommand)]
+    Signer(SignerCommand),
 }
 
 /// Obeys a command line; errors are written to `err`.
@@ -111,6 +116,7 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
             let stories = packet::read(&reader(&config).await?, query, evidence).await?;
             if json { write_json(&stories, out) } else { Ok(packet::write(&stories, &Chains::of(&config), out)?) }
         }
+        Command::Signer(command) => signer::obey(command, &config, out).await,
         Command::Halt(command) => {
             let store = Sqlite::open_shared(&config.service.data_dir).await?.store();
             halt::obey(command, &store, &Chains::of(&config), &SystemClock::new(), out).await

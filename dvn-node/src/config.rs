@@ -60,7 +60,7 @@ pub struct Config {
     pub hsm: Key,
     /// How a quorum of signatures comes together.
     pub signing: Signing,
-    /// What is tolerated in dev and would be a problem in production.
+    /// What is tolerated in dev and would be a problem in production, and what has no effect in this build.
     pub warnings: Vec<Problem>,
 }
 

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use self::preflight::Contradiction;
-pub use crate::build::{ChainError, KeyError};
 use self::preflight::Preflight;
+pub use crate::build::{ChainError, KeyError};
 use crate::{
     build::{self, Keys, Panels},
     cli::Exit,

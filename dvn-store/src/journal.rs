@@ -20,11 +20,11 @@ use crate::{
 mod chain;
 mod rules;
 
-/// A row with its slot's header. `slot_guid` is NULL where the slot is missing.
+/// A row with its slot's header, which is NULL where the slot is gone or has another payload.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT journal.*, slot.guid AS slot_guid, slot.nonce, slot.src_eid, slot.sender, slot.dst_eid, slot.receiver
+            "SELECT journal.*, slot.nonce, slot.src_eid, slot.sender, slot.dst_eid, slot.receiver
              FROM journal LEFT JOIN journal_slots AS slot
              ON slot.guid = journal.guid AND slot.payload_hash = journal.payload_hash ",
             $rest

@@ -12,10 +12,21 @@ const CARGO_DENY: &str = "0.20.2";
 
 pub(crate) fn run() -> Result<(), Failure> {
     command::run(cargo().args(["fmt", "--all", "--check"]))?;
-    command::run(cargo().args(["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"]))?;
-    command::run(cargo()
-        .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--all-features", "--locked"])
-        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    command::run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    command::run(
+        cargo()
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--all-features", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
     deny()
 }
 
@@ -46,10 +57,12 @@ fn cargo_deny() -> Result<PathBuf, Failure> {
     let program = tools.join("bin").join("cargo-deny");
     if !works(&program, &["--version"]) {
         say("cargo-deny is missing; installing it under target/tools takes a few minutes, once");
-        command::run(cargo()
-            .args(["install", "--quiet", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"])
-            .arg(&tools)
-            .env("CARGO_TARGET_DIR", target().join("tools-build")))?;
+        command::run(
+            cargo()
+                .args(["install", "--quiet", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"])
+                .arg(&tools)
+                .env("CARGO_TARGET_DIR", target().join("tools-build")),
+        )?;
     }
     Ok(program)
 }

@@ -100,7 +100,10 @@ async fn settle(stage: &Stage, sent: &[SentPacket]) -> Result<(), Failure> {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            return Err(Failure::new(format!("{missing} of {} packets are not attested after {PATIENCE:?}", sent.len())));
+            return Err(Failure::new(format!(
+                "{missing} of {} packets are not attested after {PATIENCE:?}",
+                sent.len()
+            )));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -110,7 +113,11 @@ async fn judge(stage: &Stage, sent: &[SentPacket], kills: u64) -> Result<(), Fai
     let counts = verified(stage).await?;
     let repeated = counts.values().filter(|count| **count > 1).count();
     let foreign = counts.keys().filter(|header| !sent.iter().any(|it| it.header.as_ref() == header.as_slice())).count();
-    say(&format!("\n{} packets, {kills} kills: {} attested, {repeated} more than once, {foreign} unknown", sent.len(), counts.len()));
+    say(&format!(
+        "\n{} packets, {kills} kills: {} attested, {repeated} more than once, {foreign} unknown",
+        sent.len(),
+        counts.len()
+    ));
     if repeated > 0 || foreign > 0 {
         return Err(Failure::new("the destination has verifications that should not be there"));
     }

@@ -102,7 +102,7 @@ fn node_keys(folder: &Path) -> Result<NodeKeys, Failure> {
     let [signing, sending] = NodeKeys::LABELS;
     let (signer, sender) = (keys::signer(0), keys::submitter(0));
     let token = SoftHsm::create(&folder.join("hsm"), "demo-pin-271828", &[(signing, &signer), (sending, &sender)]);
-    Ok(NodeKeys::SoftHsm(Box::new(token.map_err(|error| failure(&error))?)))
+    Ok(NodeKeys::SoftHsm(token.map_err(|error| failure(&error))?))
 }
 
 /// An error with its causes, in one line.

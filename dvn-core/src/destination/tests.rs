@@ -24,12 +24,20 @@ fn every_row_of_the_decision_table() {
     let config = ReceiveConfig { confirmations: Confirmations(15), lists_us: true };
     let cases = [
         ("new", fresh(), Decision::Submit(config)),
-        ("unknown library", DestinationView { receive_lib_known: false, ..fresh() }, Decision::Hold(Hold::UnknownReceiveLibrary)),
+        (
+            "unknown library",
+            DestinationView { receive_lib_known: false, ..fresh() },
+            Decision::Hold(Hold::UnknownReceiveLibrary),
+        ),
         ("config reverts", DestinationView { config: None, ..fresh() }, Decision::Hold(Hold::NoReceiveConfig)),
         ("stored", DestinationView { stored: claim.payload_hash.0, ..fresh() }, Decision::Committed),
         ("executed", DestinationView { lazy_nonce: Nonce(1), ..fresh() }, Decision::Committed),
         ("nilified", DestinationView { stored: NIL_PAYLOAD_HASH, ..fresh() }, Decision::Hold(Hold::Nilified)),
-        ("foreign payload", DestinationView { stored: B256::repeat_byte(9), ..fresh() }, Decision::Hold(Hold::ForeignPayload)),
+        (
+            "foreign payload",
+            DestinationView { stored: B256::repeat_byte(9), ..fresh() },
+            Decision::Hold(Hold::ForeignPayload),
+        ),
         (
             "not listed",
             DestinationView { config: Some(ReceiveConfig { lists_us: false, ..config }), ..fresh() },

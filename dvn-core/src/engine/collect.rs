@@ -26,8 +26,7 @@ impl Engine {
         let destination = self.views.destinations.get(&proposal.dst_eid);
         let destination = destination.ok_or(CollectError::Cosigners(CosignErrorKind::Refused))?;
         let candidates: Vec<_> = self.cosigners.iter().filter_map(|it| it.address(proposal.dst_eid)).collect();
-        let (committee, view) =
-            tokio::try_join!(destination.committee(&candidates), destination.view(&job.claim))?;
+        let (committee, view) = tokio::try_join!(destination.committee(&candidates), destination.view(&job.claim))?;
         let attestation = Attestation {
             claim: job.claim,
             confirmations: proposal.confirmations,

@@ -153,12 +153,7 @@ impl Engine {
     // Submitting
 
     /// Submits one batch if one is due. Says whether another may be waiting.
-    async fn submit_some(
-        &self,
-        eid: Eid,
-        lane: &Lane,
-        waiting_since: &mut Option<Instant>,
-    ) -> Result<bool, LaneError> {
+    async fn submit_some(&self, eid: Eid, lane: &Lane, waiting_since: &mut Option<Instant>) -> Result<bool, LaneError> {
         let jobs = self.store.jobs.in_state(eid, State::Signed, lane.batch.max_items).await?;
         if jobs.is_empty() {
             *waiting_since = None;
@@ -193,7 +188,8 @@ impl Engine {
 
     /// Asks the destination about each job once more and keeps those that it still lacks.
     async fn ready(&self, lane: &Lane, jobs: Vec<Job>) -> Result<Vec<(Job, SignedAttestation)>, LaneError> {
-        let candidates: Vec<Address> = self.cosigners.iter().filter_map(|it| it.address(lane.submitter.chain().eid)).collect();
+        let candidates: Vec<Address> =
+            self.cosigners.iter().filter_map(|it| it.address(lane.submitter.chain().eid)).collect();
         let committee = lane.submitter.committee(&candidates).await?;
         let views = jobs.iter().map(|job| lane.submitter.view(&job.claim));
         let views = futures::future::try_join_all(views).await?;

@@ -163,7 +163,8 @@ impl Engine {
         let status = match self.store.jobs.observe(&job).await? {
             Observed::New => {
                 let block = assignment.location.block;
-                let detail = json!({ "block": block.number.0, "block_hash": block.hash, "tx": assignment.location.tx_hash });
+                let detail =
+                    json!({ "block": block.number.0, "block_hash": block.hash, "tx": assignment.location.tx_hash });
                 tracing::info!(%guid, nonce = assignment.claim.header.nonce.0, src = assignment.location.src_eid.0,
                     dst = assignment.claim.header.dst_eid.0, %block, to = "observed", "packet observed");
                 self.audit("listener", "observed", Some(guid), detail).await?;

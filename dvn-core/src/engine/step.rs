@@ -210,9 +210,7 @@ impl Engine {
             CollectError::Destination(error) => self.fail(job, job.dst_eid(), error.disposition(), text).await,
             CollectError::Cosigners(kind) => match kind {
                 CosignErrorKind::Equivocation => self.hold(job, Hold::Equivocation, json!({ "error": text })).await,
-                CosignErrorKind::Contradiction => {
-                    self.fail(job, job.location.src_eid, Disposition::Halt, text).await
-                }
+                CosignErrorKind::Contradiction => self.fail(job, job.location.src_eid, Disposition::Halt, text).await,
                 CosignErrorKind::Key | CosignErrorKind::Bug => {
                     self.progress.key(Some(text.clone()));
                     self.postpone(job, text, KEY).await

@@ -23,18 +23,9 @@ fn the_golden_packet_encodes_byte_for_byte() {
         "000076040000000000000000000000002222222222222222222222222222222222222222"
     );
     assert_eq!(packet.header.encode(), header);
-    assert_eq!(
-        packet.header.guid().0,
-        b256!("e5db3389fefbadd69003c6833562f1f3206dea7ede54ffb2d722164265f15b65")
-    );
-    assert_eq!(
-        packet.payload_hash().0,
-        b256!("157a56abccb027fc0f4c2351f7833b0fa8762fad8a266d9ba1f5f10c10ad7ea4")
-    );
-    assert_eq!(
-        packet.header.hash().0,
-        b256!("fa0e9bc74c8db90a800cd286cd42ae9afbc85f2acdfb7329ae34d2e9c22c891c")
-    );
+    assert_eq!(packet.header.guid().0, b256!("e5db3389fefbadd69003c6833562f1f3206dea7ede54ffb2d722164265f15b65"));
+    assert_eq!(packet.payload_hash().0, b256!("157a56abccb027fc0f4c2351f7833b0fa8762fad8a266d9ba1f5f10c10ad7ea4"));
+    assert_eq!(packet.header.hash().0, b256!("fa0e9bc74c8db90a800cd286cd42ae9afbc85f2acdfb7329ae34d2e9c22c891c"));
     assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
 }
 

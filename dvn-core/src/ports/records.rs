@@ -189,7 +189,13 @@ pub trait Leases: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn acquire(&self, name: &str, holder: &str, now: SystemTime, ttl: Duration) -> Result<Option<Lease>, StoreError>;
+    async fn acquire(
+        &self,
+        name: &str,
+        holder: &str,
+        now: SystemTime,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, StoreError>;
 
     /// Gives a lease back early; does nothing where somebody else holds it.
     ///

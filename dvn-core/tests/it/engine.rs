@@ -238,12 +238,8 @@ async fn what_is_signed_but_not_sent_stays_unsent_under_a_halt() {
     let setup = Setup::new().await;
     let claim = Chains::packet(1, b"hello");
     let running = setup.start();
-    let halt = Halt {
-        scope: HaltScope::Chain(DST),
-        reason: "test".to_owned(),
-        evidence: None,
-        since: std::time::UNIX_EPOCH,
-    };
+    let halt =
+        Halt { scope: HaltScope::Chain(DST), reason: "test".to_owned(), evidence: None, since: std::time::UNIX_EPOCH };
     setup.store.halts.raise(halt).await.unwrap();
     setup.world.lock().send(claim, 95);
     setup.world.lock().mine(20);

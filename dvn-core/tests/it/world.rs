@@ -20,8 +20,8 @@ use dvn_core::{
     job::{Job, Location, State},
     packet::{Claim, Header, Packet},
     ports::{
-        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement, SignedAttestation,
-        Signer, Store, SubmissionId, Submitter, Verification, Verifier,
+        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement,
+        SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification, Verifier,
     },
     signature::Committee,
 };
@@ -236,8 +236,7 @@ impl Submitter for World {
 
     async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
         let chains = self.lock();
-        let config =
-            ReceiveConfig { confirmations: Confirmations(chains.receive_confirmations), lists_us: true };
+        let config = ReceiveConfig { confirmations: Confirmations(chains.receive_confirmations), lists_us: true };
         Ok(DestinationView {
             at: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
             time: ChainTime(chains.time),

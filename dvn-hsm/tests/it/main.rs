@@ -3,7 +3,6 @@
 //! SoftHSM reads its configuration from the environment when it is initialised, so each of its cases runs in a process of
 //! its own, which this binary starts from itself.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-#![expect(clippy::arithmetic_side_effects, reason = "sums of small counts")]
 
 mod child;
 mod faults;

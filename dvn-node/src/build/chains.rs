@@ -38,7 +38,7 @@ pub enum ChainError {
         /// The chain.
         chain: String,
         /// Why.
-        source: SeatSetupError,
+        source: Box<SeatSetupError>,
     },
     /// The seats together.
     #[error("seats of {chain} do not fit together")]
@@ -128,14 +128,18 @@ fn panel(network: &Network) -> Result<Arc<Panel>, ChainError> {
 }
 
 fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {
-    let url = seat.url.expose().as_str().parse::<RedactedUrl>()
+    let url = seat
+        .url
+        .expose()
+        .as_str()
+        .parse::<RedactedUrl>()
         .map_err(|source| ChainError::Url { chain: chain.to_owned(), source })?;
     let client = seat.client.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut config = SeatConfig::new(url, seat.operator.clone(), client);
     config.headers =
         seat.headers.iter().map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect();
     let seat = Seat::try_new(chain, config);
-    seat.map(Arc::new).map_err(|source| ChainError::Seat { chain: chain.to_owned(), source })
+    seat.map(Arc::new).map_err(|source| ChainError::Seat { chain: chain.to_owned(), source: Box::new(source) })
 }
 
 pub(super) const fn class(class: Class) -> ChainClass {

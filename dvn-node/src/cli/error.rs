@@ -54,6 +54,14 @@ pub enum CliError {
     /// The node failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A key does not sign as it should.
+    #[error("{path}: the key failed its self-test")]
+    Selftest {
+        /// Where the key is configured.
+        path: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// Neither guid nor transaction.
     #[error("name a packet by its guid, or by --tx and the source transaction")]
     NoQuery,
@@ -83,7 +91,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::NoQuery | Self::UnknownChain { .. } => Exit::Usage,
             Self::Run(error) => error.exit(),
-            Self::Journal(_) => Exit::Refused,
+            Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
             Self::Open(_) | Self::Store(_) | Self::UnknownPacket(_) | Self::NotHalted(_) | Self::Io(_) => Exit::Failed,
         }
     }

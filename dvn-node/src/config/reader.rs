@@ -47,14 +47,15 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Something that the operator should know and that is no reason to stop.
+    pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
+        let warning = Problem { path: place.path.clone(), line: place.line, message: message.into() };
+        self.warnings.borrow_mut().push(warning);
+    }
+
     /// A problem in production, a warning in dev.
     pub(super) fn problem_unless_dev(&self, place: &Place, message: impl Into<String>) {
-        if self.is_dev() {
-            let warning = Problem { path: place.path.clone(), line: place.line, message: message.into() };
-            self.warnings.borrow_mut().push(warning);
-        } else {
-            self.problem(place, message);
-        }
+        if self.is_dev() { self.warning(place, message) } else { self.problem(place, message) }
     }
 
     /// What was read, with its warnings, if there is no problem.

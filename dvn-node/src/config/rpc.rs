@@ -178,8 +178,20 @@ fn read_seat(field: &Field<'_>) -> Option<(Seat, bool)> {
     let headers = section.optional("headers_env");
     let headers = headers.map_or(Some(Headers::default()), |field| field.variable_parsed(Headers::parse));
     let audits = section.optional("role").map_or(Some(false), |field| field.parsed(scalar::choice(ROLES)));
+    warn_of_idle(&section, audits == Some(true), !matches!(ws, Given::Absent));
     section.finish();
     Some((Seat { url: url.ok()?, ws: ws.ok(), operator: operator?, client, headers: headers? }, audits?))
+}
+
+/// What is valid, but has no effect yet: nobody should rely on it.
+fn warn_of_idle(seat: &Section<'_>, audits: bool, pushes: bool) {
+    if audits {
+        seat.reader.warning(&seat.place_at("role"), "audit seats are not asked in this build");
+    }
+    if pushes {
+        seat.reader
+            .warning(&seat.place_at("ws"), "pushed heads are not used in this build: the seat is polled at its `url`");
+    }
 }
 
 /// Two seats at one endpoint are one; two operators at one host are one.

@@ -79,7 +79,18 @@ fn a_production_file_parses_to_what_it_says() {
     assert_eq!(config.signing.timeout, Duration::from_secs(20));
     assert_eq!(config.signing.takeover, Duration::from_secs(5));
     assert_eq!(config.signing.expiration, Duration::from_secs(600));
-    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn what_has_no_effect_is_warned_of() {
+    let warnings: Vec<_> = production().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "line 20: source_chains.ethereum.rpc.seats[0].ws: pushed heads are not used in this build: the seat is polled at its `url`",
+            "line 24: source_chains.ethereum.rpc.seats[4].role: audit seats are not asked in this build",
+        ]
+    );
 }
 
 #[test]

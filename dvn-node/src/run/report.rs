@@ -65,7 +65,8 @@ impl Reporter {
     fn tell(&self, snapshot: &mut Snapshot, report: &ProgressReport, tallies: &[Tally], halts: &[Halt]) {
         snapshot.key_works = report.key_error.is_none();
         snapshot.detail.clone_from(&report.key_error);
-        snapshot.chains = self.chains.iter().map(|(eid, (name, role))| chain(name, *eid, *role, report, halts)).collect();
+        snapshot.chains =
+            self.chains.iter().map(|(eid, (name, role))| chain(name, *eid, *role, report, halts)).collect();
         snapshot.jobs = tallies.iter().map(job_count).collect();
         snapshot.packets = report.recent.iter().map(packet_line).collect();
     }
@@ -73,7 +74,8 @@ impl Reporter {
 
 fn chain(name: &str, eid: u32, role: Role, report: &ProgressReport, halts: &[Halt]) -> ChainStatus {
     let mut status = ChainStatus::new(name, eid, role);
-    let halt = halts.iter().find(|halt| matches!(halt.scope, HaltScope::All) || halt.scope == HaltScope::Chain(Eid(eid)));
+    let halt =
+        halts.iter().find(|halt| matches!(halt.scope, HaltScope::All) || halt.scope == HaltScope::Chain(Eid(eid)));
     status.halted = halt.map(|halt| halt.reason.clone());
     if let Some(source) = report.sources.get(&Eid(eid)) {
         status.latest = source.head.map(|head| head.latest.0);

@@ -54,9 +54,8 @@ pub(super) fn follow(row: &SqliteRow, sequence: u64, head: B256) -> Result<B256,
 }
 
 fn columns(columns: Columns<'_>) -> Result<(JournalRow, B256, B256), CodecError> {
-    // NULL, and thereby an error, where the slot is gone or has another payload.
-    columns.hash("slot_guid")?;
     let intent = Intent {
+        // The header is NULL, and thereby an error, where the slot is gone or has another payload.
         attestation: columns.attestation()?,
         signer: columns.address("signer")?,
         source_block: columns.hash("source_block")?,

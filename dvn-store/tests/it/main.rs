@@ -7,6 +7,7 @@
 
 mod files;
 mod fixture;
+mod forgery;
 mod killed;
 mod model;
 mod suite;

@@ -18,7 +18,7 @@ const COLUMNS: &str =
     chain_time, at, signature, prev_hash, row_hash";
 
 /// Five slots, the third of them signed, and as many audit rows.
-async fn filled(data_dir: &Path) -> (Sqlite, Store) {
+pub(crate) async fn filled(data_dir: &Path) -> (Sqlite, Store) {
     let sqlite = Sqlite::open(data_dir).await.unwrap();
     let store = sqlite.store();
     for nonce in 1..=5 {
@@ -36,11 +36,11 @@ async fn filled(data_dir: &Path) -> (Sqlite, Store) {
     (sqlite, store)
 }
 
-async fn run(pool: &SqlitePool, sql: &str) -> Result<u64, sqlx::Error> {
+pub(crate) async fn run(pool: &SqlitePool, sql: &str) -> Result<u64, sqlx::Error> {
     sqlx::query(AssertSqlSafe(sql)).execute(pool).await.map(|done| done.rows_affected())
 }
 
-async fn drop_triggers(pool: &SqlitePool) {
+pub(crate) async fn drop_triggers(pool: &SqlitePool) {
     let rows = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetch_all(pool).await.unwrap();
     for row in rows {
         run(pool, &format!("DROP TRIGGER {}", row.get::<String, _>("name"))).await.unwrap();

@@ -13,12 +13,12 @@ pub enum NodeKeys {
     /// In variables of its environment.
     Local {
         /// The attesting key.
-        signer: Key,
+        signer: Box<Key>,
         /// The key that pays gas.
-        sender: Key,
+        sender: Box<Key>,
     },
     /// On a token that holds them as `dvn-signing-key` and `dvn-sender`.
-    SoftHsm(Box<SoftHsm>),
+    SoftHsm(SoftHsm),
 }
 
 impl NodeKeys {
@@ -28,7 +28,7 @@ impl NodeKeys {
     /// The development keys that a devnet knows without being told.
     #[must_use]
     pub fn local() -> Self {
-        Self::Local { signer: keys::signer(0), sender: keys::submitter(0) }
+        Self::Local { signer: Box::new(keys::signer(0)), sender: Box::new(keys::submitter(0)) }
     }
 
     fn block(&self, index: usize, indent: &str) -> String {

@@ -53,7 +53,10 @@ impl Story {
         let (short, reason) = (guid.get(..10).unwrap_or(&guid), event.text("reason"));
         let path = format!("{} ▶ {}", event.text("src"), event.text("dst"));
         let arrow = if from.is_empty() { state } else { format!("{from} → {state}") };
-        say(&format!("{since:7.2}s  packet {number:>3}  {short}…  {path}  nonce {:>3}  {arrow} {reason}", event.text("nonce")));
+        say(&format!(
+            "{since:7.2}s  packet {number:>3}  {short}…  {path}  nonce {:>3}  {arrow} {reason}",
+            event.text("nonce")
+        ));
         newly
     }
 
@@ -76,7 +79,8 @@ impl Story {
         let delivered = self.packets.values().filter(|chapter| chapter.delivered.is_some()).count();
         let _ = write!(text, "{sent} packets sent");
         for state in ["attested", "committed"] {
-            let _ = write!(text, ", {} {state}", self.packets.values().filter(|it| it.reached.contains_key(state)).count());
+            let _ =
+                write!(text, ", {} {state}", self.packets.values().filter(|it| it.reached.contains_key(state)).count());
         }
         let _ = writeln!(text, ", {delivered} delivered\n\n  step                      p50       max");
         for pair in STATES.windows(2) {

@@ -1,0 +1,59 @@
+//! Opens the configured keys and says whose they are, or whether they sign.
+
+use std::{io::Write, sync::Arc};
+
+use alloy_primitives::keccak256;
+use clap::Subcommand;
+use dvn_core::{ports::Signer, signature};
+
+use super::CliError;
+use crate::{
+    build::open_key,
+    config::{Config, Key},
+    run::RunError,
+};
+
+/// What to ask of the keys.
+#[derive(Clone, Copy, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum SignerCommand {
+    /// Print the address of every configured key.
+    Address,
+    /// Let every configured key sign a harmless text and check the signature.
+    Selftest,
+}
+
+/// No DVN contract takes a signature over this for anything: it is no EIP-191 digest of a call.
+const SELFTEST: &[u8] = b"dvn-node signer selftest v1";
+
+pub(super) async fn obey(command: SignerCommand, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    for (path, key) in keys(config) {
+        let signer = open_key(key, path.clone()).await.map_err(RunError::from)?;
+        match command {
+            SignerCommand::Address => writeln!(out, "{path} {}", signer.address())?,
+            SignerCommand::Selftest => {
+                selftest(&path, &signer).await?;
+                writeln!(out, "{path} {} signs", signer.address())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn selftest(path: &str, signer: &Arc<dyn Signer>) -> Result<(), CliError> {
+    let digest = keccak256([SELFTEST, signer.address().as_slice()].concat());
+    let failed = |source| CliError::Selftest { path: path.to_owned(), source };
+    let signed = signer.sign_digest(digest).await.map_err(|error| failed(Box::new(error)))?;
+    signature::check(digest, &signed, signer.address()).map_err(|error| failed(Box::new(error)))
+}
+
+/// Every configured key with its place in the file.
+fn keys(config: &Config) -> Vec<(String, &Key)> {
+    let mut keys = vec![("hsm".to_owned(), &config.hsm)];
+    for target in &config.targets {
+        let path = format!("target_chains.{}", target.network.name);
+        keys.extend(target.signer.iter().map(|key| (format!("{path}.signer"), key)));
+        keys.push((format!("{path}.sender"), &target.sender));
+    }
+    keys
+}

@@ -1,0 +1,74 @@
+//! Mistakes that only the chains can tell.
+
+use crate::setup::{Net, Node, PATIENCE, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chains_contradict_stops_the_start() {
+    let Some(net) = Net::pair("mistakes").await else { return };
+    let (ethereum, conflux) = (net.chain("ethereum"), net.chain("conflux"));
+    let nobody = "0x00000000000000000000000000000000000dEaD1";
+    let quoted = |address: alloy_primitives::Address| format!("\"{address}\"");
+    let cases = [
+        ("chain_id: 1\n", "chain_id: 5\n", vec!["source_chains.ethereum.chain_id", "configured 5", "found 1"]),
+        ("eid: 30212\n", "eid: 30250\n", vec!["target_chains.conflux.eid", "configured 30250", "found 30212"]),
+        (&quoted(ethereum.addresses().dvn), &format!("\"{nobody}\""), vec!["source_chains.ethereum.contracts.dvn"]),
+        (
+            &quoted(ethereum.addresses().send_lib),
+            &format!("\"{nobody}\""),
+            vec!["source_chains.ethereum.contracts.send_lib"],
+        ),
+        (
+            &quoted(conflux.addresses().receive_lib),
+            &format!("\"{nobody}\""),
+            vec!["target_chains.conflux.contracts.receive_lib"],
+        ),
+        (
+            "local: { private_key_env: DVN_DEV_SENDER }",
+            "local: { private_key_env: DVN_DEV_KEY }",
+            vec!["target_chains.conflux.sender", "ADMIN_ROLE"],
+        ),
+        ("hsm:\n", "hsm:\n  address: \"0x2222222222222222222222222222222222222222\"\n", vec!["hsm.address"]),
+    ];
+    for (right, wrong, expected) in cases {
+        let mut node = Node::of(&net);
+        assert!(node.text.contains(right), "{right} is not in\n{}", node.text);
+        node.text = node.text.replace(right, wrong);
+        let mut process = node.spawn().await;
+        let ended = tokio::time::timeout(PATIENCE, process.wait()).await.expect("the node should not start").unwrap();
+        let code = if wrong.starts_with("hsm") { 3 } else { 2 };
+        assert_eq!(ended.code(), Some(code), "{wrong}\n{}", node.log());
+        for word in expected {
+            assert!(node.log().contains(word), "{word} is not in\n{}", node.log());
+        }
+        node.assert_no_secrets();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_seat_delays_its_chain_and_not_the_start() {
+    let Some(net) = Net::pair("a silent seat").await else { return };
+    let node = Node::of(&net);
+    net.chain("ethereum").anvil().pause().unwrap();
+    let mut process = node.spawn().await;
+    process.until_event(PATIENCE, |event| event.text("message") == "running").await.unwrap();
+    assert_eq!(process.fetch("health").await.unwrap().0, 200);
+    assert_eq!(process.fetch("ready").await.unwrap().0, 503);
+    net.chain("ethereum").anvil().resume().unwrap();
+    process.until_ready(PATIENCE).await.unwrap();
+    let packets = net.send("ethereum", 1).await;
+    net.until_exactly(&packets).await;
+    assert!(process.stop().await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_offline_check_says_what_the_node_would_do() {
+    let Some(net) = Net::pair("check").await else { return };
+    let mut node = Node::of(&net);
+    let good = node.command(&["check"]);
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    node.text = node.text.replace("confirmations: 1", "confirmatons: 1");
+    let bad = node.command(&["check"]);
+    assert_eq!(bad.status.code(), Some(2));
+    let told = text(&bad.stderr);
+    assert!(told.contains("confirmatons") && told.contains("confirmations"), "{told}");
+}
