@@ -156,7 +156,7 @@ impl Verifier for EvmVerifier {
         let receipts = self.receipts.of_block(location.block, location.tx_hash, is_settled).await;
         let receipts = receipts.map_err(|it| self.error(it, number, is_settled))?;
         let Some((found, logs)) = self.found(location, receipts.value.get(&location.tx_hash)) else {
-            return Ok(Verification::Rejected(Refusal::NotGenuine));
+            return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
         let at = head.latest.max(number);
         let state = state::read(&self.panel, &self.config.contracts, found.send_lib, &found.claim, at).await;
@@ -196,7 +196,7 @@ impl EvmVerifier {
             format!("endpoint counts {} packets on the path, fewer than the log's nonce", state.outbound_nonce);
         if is_settled {
             _ = self.reject::<()>(location, &detail);
-            return Ok(Verification::Rejected(Refusal::NotGenuine));
+            return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         }
         // The block may have left the chain between the two readings; only a final block settles it.
         let number = location.block.number;

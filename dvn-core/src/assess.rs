@@ -31,7 +31,7 @@ pub(crate) struct SourceView {
 pub(crate) enum Assessment {
     Judged(Box<Judged>),
     Orphaned,
-    Rejected(Refusal),
+    Rejected { refusal: Refusal, is_settled: bool },
 }
 
 /// A real packet with the policy's verdict.
@@ -73,17 +73,18 @@ impl Views {
         let seen = match source.verifier.verify(location).await? {
             Verification::Found(seen) => *seen,
             Verification::Orphaned => return Ok(Assessment::Orphaned),
-            Verification::Rejected(refusal) => return Ok(Assessment::Rejected(refusal)),
+            Verification::Rejected { refusal, is_settled } => return Ok(Assessment::Rejected { refusal, is_settled }),
         };
         if seen.location != *location || seen.claim.header.src_eid != location.src_eid {
             let detail = "the verifier answered for another packet than it was asked about";
             return Err(VerifyError::new(VerifyErrorKind::Bug).because(detail).into());
         }
+        let is_settled = location.block.number <= seen.head.settled;
         if !seen.assigned {
-            return Ok(Assessment::Rejected(Refusal::NotAssigned));
+            return Ok(Assessment::Rejected { refusal: Refusal::NotAssigned, is_settled });
         }
         let Some(destination) = self.destinations.get(&seen.claim.header.dst_eid) else {
-            return Ok(Assessment::Rejected(Refusal::DestinationNotServed));
+            return Ok(Assessment::Rejected { refusal: Refusal::DestinationNotServed, is_settled: true });
         };
         let view = destination.view(&seen.claim).await?;
         let verdict = policy::judge(&seen, &view, source.floor, first_send);

@@ -92,7 +92,7 @@ impl Attestor {
         match self.views.assess(&proposal.location, None).await.map_err(from_assess)? {
             Assessment::Judged(judged) => Ok(*judged),
             Assessment::Orphaned => Err(refused("the packet's block is not on the canonical chain")),
-            Assessment::Rejected(refusal) => Err(refused(format!("not a packet to attest: {refusal:?}"))),
+            Assessment::Rejected { refusal, .. } => Err(refused(format!("not a packet to attest: {refusal:?}"))),
         }
     }
 

@@ -93,6 +93,7 @@ impl RunError {
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     telemetry::logs(&config.service)?;
     let metrics = telemetry::metrics()?;
+    telemetry::announce(&config);
     for warning in &config.warnings {
         warn!(%warning, "configuration");
     }

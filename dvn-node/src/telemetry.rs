@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use dvn_core::error::SignErrorKind;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, Service};
+use crate::config::{Config, LogFormat, Service};
 
 /// The four families whose names and labels stay. Everything else starts with `dvn_` too.
 pub mod family {
@@ -66,6 +67,24 @@ pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     Ok(handle)
 }
 
+/// Lets every family appear before its first event, so that an alert on it never meets a gap.
+pub fn announce(config: &Config) {
+    for source in &config.sources {
+        let chain = source.network.name.clone();
+        metrics::counter!(family::EVENTS_RECEIVED, "chain" => chain.clone(), "status" => "observed").increment(0);
+        drop(metrics::histogram!(family::VERIFICATION_LATENCY, "chain" => chain));
+    }
+    for target in &config.targets {
+        let chain = target.network.name.clone();
+        metrics::counter!(family::SUBMISSION_SUCCESS, "target_chain" => chain.clone()).increment(0);
+        for kind in [SignErrorKind::Unavailable, SignErrorKind::Timeout, SignErrorKind::Auth, SignErrorKind::Integrity]
+        {
+            let (chain, error_type) = (chain.clone(), kind.name());
+            metrics::counter!(family::SIGNING_ERRORS, "chain" => chain, "error_type" => error_type).increment(0);
+        }
+    }
+}
+
 /// Moves recorded samples into their buckets now and then, so that memory stays bounded where nobody scrapes.
 ///
 /// # Cancel safety
@@ -102,6 +121,14 @@ fn describe() {
     describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
     describe_counter!("dvn_equivocations_total", "Packets held because their slot was signed with another payload.");
     describe_counter!("dvn_rpc_requests_total", "Requests to a chain's seats, by method and outcome.");
+    describe_counter!(
+        "dvn_suspicious_packets_total",
+        "PacketSent logs of an endpoint that no genuine send leaves, by what is wrong with them."
+    );
+    describe_counter!(
+        "dvn_foreign_transactions_total",
+        "Nonces of a sender's account that transactions of somebody else used."
+    );
     describe_gauge!("dvn_source_head_block", "Newest block of a source chain that enough seats have.");
     describe_gauge!("dvn_source_settled_block", "Newest final block of a source chain.");
     describe_gauge!("dvn_source_cursor_block", "Last block of a source chain whose assignments are all stored.");

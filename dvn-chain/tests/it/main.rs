@@ -6,6 +6,7 @@
     reason = "helpers of tests stop the test where something is wrong"
 )]
 
+mod devnet;
 mod fakes;
 mod node;
 mod preflight;

@@ -106,7 +106,8 @@ impl Engine {
         };
         match assessment {
             Assessment::Orphaned => self.orphan(job).await,
-            Assessment::Rejected(refusal) => self.refuse(job, refusal).await,
+            Assessment::Rejected { refusal, is_settled: true } => self.refuse(job, refusal).await,
+            Assessment::Rejected { refusal, .. } => self.doubt(job, refusal).await,
             Assessment::Judged(judged) if judged.seen.claim != job.claim => {
                 // A source hinted at one packet and the chain has another one there; the true one gets its own job.
                 self.refuse(job, crate::job::Refusal::NotGenuine).await
@@ -118,6 +119,16 @@ impl Engine {
     async fn orphan(&self, job: &mut Job) -> Result<(), StoreError> {
         let detail = json!({ "block": job.location.block.number.0, "block_hash": job.location.block.hash });
         self.advance("verifier", job, Move::Orphan, Wake::Never, detail).await
+    }
+
+    /// Not ours as it stands, in a block that a reorg may still replace: look again when it is settled.
+    async fn doubt(&self, job: &mut Job, refusal: crate::job::Refusal) -> Result<(), StoreError> {
+        let wake = Wake::AtHead(job.location.block.number);
+        if matches!(job.state, State::Waiting) {
+            job.wake = wake;
+            return self.store.jobs.save(job).await;
+        }
+        self.advance("verifier", job, Move::Wait, wake, json!({ "doubt": format!("{refusal:?}") })).await
     }
 
     async fn refuse(&self, job: &mut Job, refusal: crate::job::Refusal) -> Result<(), StoreError> {

@@ -37,7 +37,13 @@ pub enum Verification {
     /// The location's block is not on the canonical chain any more.
     Orphaned,
     /// The block is canonical, but the log is not a packet of ours to attest.
-    Rejected(Refusal),
+    Rejected {
+        /// Why.
+        refusal: Refusal,
+        /// Whether the block is settled, so that this is the last word: before that a reorg may still put the same
+        /// packet into another block, with another fee event.
+        is_settled: bool,
+    },
 }
 
 /// Turns a packet's location into evidence, or a reason not to.

@@ -17,7 +17,7 @@ use dvn_core::{
     destination::{DestinationView, ReceiveConfig},
     error::{ChainSourceError, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind},
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, JobId, Nonce, Vid},
-    job::{Job, Location, State},
+    job::{Job, Location, Refusal, State},
     packet::{Claim, Header, Packet},
     ports::{
         Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement,
@@ -207,7 +207,8 @@ impl Verifier for World {
             return Ok(Verification::Orphaned);
         }
         let Some((_, claim, assigned)) = chains.packets.iter().find(|(at, _, _)| at == location) else {
-            return Ok(Verification::Rejected(dvn_core::job::Refusal::NotGenuine));
+            let is_settled = location.block.number.0 <= chains.settled;
+            return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
         Ok(Verification::Found(Box::new(Observation {
             claim: *claim,
