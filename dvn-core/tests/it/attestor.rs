@@ -77,6 +77,13 @@ async fn a_forged_location_gets_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_about_another_log_gets_nothing() {
+    let setup = Setup::new().await;
+    setup.world.lock().verifier_wanders = true;
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Bug);
+}
+
+#[tokio::test]
 async fn a_removed_packet_gets_nothing() {
     let setup = Setup::new().await;
     setup.world.lock().reorg(70);

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
+use alloy_primitives::Address;
 use dvn_core::{
     error::VerifyErrorKind,
     ids::BlockNumber,
     job::{Hold, Refusal, State},
-    ports::{Assignment, Halt, HaltScope, Signer, Store},
+    ports::{Assignment, Halt, HaltScope, SignedAttestation, Signer, Store},
 };
 use dvn_hsm::LocalSigner;
 use dvn_store::Sqlite;
@@ -156,6 +157,80 @@ async fn one_seats_hint_does_not_lead_away_from_where_the_packet_is() {
     let job = until_state(&setup.store, claim, State::Committed).await;
     running.stop().await;
     assert_eq!(job.location, genuine);
+}
+
+#[tokio::test]
+async fn a_hint_that_puts_a_forged_packet_in_a_genuine_ones_place_is_refused() {
+    let setup = Setup::new().await;
+    let (genuine, forged) = (Chains::packet(1, b"hello"), Chains::packet(1, b"drain everything"));
+    {
+        let mut chains = setup.world.lock();
+        let location = chains.send(genuine, 80);
+        chains.hinted_elsewhere.push(Assignment { location, claim: forged, agreed: true });
+    }
+    let running = setup.start();
+    until_state(&setup.store, forged, State::Refused(Refusal::NotGenuine)).await;
+    until_state(&setup.store, genuine, State::Committed).await;
+    running.stop().await;
+    let executed: Vec<_> = setup.world.lock().executed.iter().map(|item| item.attestation.claim).collect();
+    assert_eq!((setup.signer.calls(), executed), (1, vec![genuine]));
+}
+
+/// Signs one packet that cannot be sent, changes the world, and lets it be sent.
+async fn sent_after(change: impl FnOnce(&mut Chains)) -> SignedAttestation {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.submit_fails = true;
+        chains.send(claim, 80);
+    }
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Signed).await;
+    {
+        let mut chains = setup.world.lock();
+        change(&mut chains);
+        chains.submit_fails = false;
+    }
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    let executed = setup.world.lock().executed.clone();
+    assert_eq!(executed.len(), 1);
+    executed[0].clone()
+}
+
+#[tokio::test]
+async fn expired_signatures_are_made_anew_and_not_sent() {
+    let sent = sent_after(|chains| chains.time += 2_000).await;
+    assert!(sent.attestation.expiration.0 > 1_700_002_000);
+}
+
+#[tokio::test]
+async fn signatures_for_a_library_that_the_receiver_left_are_not_sent() {
+    let other = Address::repeat_byte(0x17);
+    let sent = sent_after(|chains| chains.receive_lib = other).await;
+    assert_eq!(sent.attestation.target, other);
+}
+
+#[tokio::test]
+async fn what_is_signed_when_a_halt_comes_stays_unsent_until_it_is_cleared() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.submit_fails = true;
+        chains.send(claim, 80);
+    }
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Signed).await;
+    let halt =
+        Halt { scope: HaltScope::Chain(SRC), reason: "test".to_owned(), evidence: None, since: std::time::UNIX_EPOCH };
+    setup.store.halts.raise(halt).await.unwrap();
+    setup.world.lock().submit_fails = false;
+    until_state(&setup.store, claim, State::Verified).await;
+    for_a_while().await;
+    assert_eq!(setup.executed(), 0);
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@
 )]
 
 mod attestor;
+mod crash;
 mod engine;
 mod world;

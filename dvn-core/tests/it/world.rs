@@ -44,6 +44,10 @@ pub(crate) struct Chains {
     pub(crate) send_confirmations: u64,
     pub(crate) receive_confirmations: u64,
     pub(crate) verifier_fails: Option<VerifyErrorKind>,
+    /// The verifier answers about another log than it was asked about.
+    pub(crate) verifier_wanders: bool,
+    pub(crate) submit_fails: bool,
+    pub(crate) receive_lib: Address,
     pub(crate) vid: Vid,
     pub(crate) quorum: usize,
     pub(crate) members: Vec<Address>,
@@ -72,6 +76,9 @@ impl World {
             send_confirmations: 5,
             receive_confirmations: 5,
             verifier_fails: None,
+            verifier_wanders: false,
+            submit_fails: false,
+            receive_lib: LIB,
             vid: VID,
             quorum: 1,
             members: vec![signer],
@@ -210,9 +217,11 @@ impl Verifier for World {
             let is_settled = location.block.number.0 <= chains.settled;
             return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
+        let mut seen_at = *location;
+        seen_at.log_index += u64::from(chains.verifier_wanders);
         Ok(Verification::Found(Box::new(Observation {
             claim: *claim,
-            location: *location,
+            location: seen_at,
             assigned: *assigned,
             send_confirmations: Confirmations(chains.send_confirmations),
             head: Head { latest: BlockNumber(chains.latest), settled: BlockNumber(chains.settled) },
@@ -241,7 +250,7 @@ impl Submitter for World {
         Ok(DestinationView {
             at: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
             time: ChainTime(chains.time),
-            receive_lib: LIB,
+            receive_lib: chains.receive_lib,
             receive_lib_known: true,
             config: Some(config),
             stored: chains.stored.get(&Chains::slot(claim)).copied().unwrap_or_default(),
@@ -257,10 +266,19 @@ impl Submitter for World {
         }
         let id = SubmissionId(NEXT.fetch_add(1, Ordering::Relaxed));
         let mut chains = self.lock();
-        chains.executed.extend(batch.iter().cloned());
-        let jobs = batch.iter().map(|item| (item.job, id)).collect();
-        chains.open.insert(id, batch);
-        Ok(jobs)
+        if chains.submit_fails {
+            return Err(SubmitError::new(SubmitErrorKind::Missing));
+        }
+        // As the port promises: what is under way is not sent again.
+        let under_way = |job: JobId| chains.open.iter().find(|(_, items)| items.iter().any(|it| it.job == job));
+        let (old, new): (Vec<_>, Vec<_>) = batch.into_iter().partition(|item| under_way(item.job).is_some());
+        let mut named: Vec<_> = old.iter().filter_map(|it| Some((it.job, *under_way(it.job)?.0))).collect();
+        named.extend(new.iter().map(|item| (item.job, id)));
+        if !new.is_empty() {
+            chains.executed.extend(new.iter().cloned());
+            chains.open.insert(id, new);
+        }
+        Ok(named)
     }
 
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {

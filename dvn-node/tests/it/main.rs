@@ -1,6 +1,5 @@
 //! The program as an operator starts it, most of it on local chains with the real LayerZero contracts: what is attested,
-//! what is not, and what a kill, a
-//! reorg or a mistake in the configuration does.
+//! what is not, and what a kill, a reorg or a mistake in the configuration does.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
