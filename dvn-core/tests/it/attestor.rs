@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dvn_core::{
+    Destination,
     attestor::Attestor,
     error::CosignErrorKind,
     ids::{ChainTime, Confirmations, Eid},
@@ -14,7 +15,7 @@ use dvn_store::Sqlite;
 
 use crate::{
     engine::key,
-    world::{Chains, CountingSigner, DST, SRC, World},
+    world::{Chains, CountingSigner, DST, ELSEWHERE, Elsewhere, SRC, World},
 };
 
 struct Setup {
@@ -33,7 +34,8 @@ impl Setup {
         let world = World::new(signer.address());
         let store = Sqlite::in_memory().await.unwrap().store();
         let location = world.lock().send(Chains::packet(1, b"hello"), 80);
-        let attestor = world.builder(&store, signer.clone()).build().unwrap().attestor();
+        let elsewhere = Destination::new(Arc::new(Elsewhere(world.clone())), signer.clone());
+        let attestor = world.builder(&store, signer.clone()).destination(elsewhere).build().unwrap().attestor();
         Self { world, store, signer, attestor, location }
     }
 
@@ -93,7 +95,9 @@ async fn a_removed_packet_gets_nothing() {
 #[tokio::test]
 async fn another_destination_gets_nothing() {
     let setup = Setup::new().await;
-    assert_eq!(setup.refusal(Proposal { dst_eid: SRC, ..setup.good() }).await, CosignErrorKind::Refused);
+    for dst_eid in [SRC, ELSEWHERE] {
+        assert_eq!(setup.refusal(Proposal { dst_eid, ..setup.good() }).await, CosignErrorKind::Refused);
+    }
 }
 
 #[tokio::test]
