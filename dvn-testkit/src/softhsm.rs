@@ -58,6 +58,22 @@ impl SoftHsm {
         LIBRARIES.iter().map(PathBuf::from).find(|path| path.is_file())
     }
 
+    /// The same for a test: where it is missing, the test is skipped with a message, or fails under
+    /// `DVN_TEST_REQUIRE=1`.
+    ///
+    /// # Panics
+    /// Under `DVN_TEST_REQUIRE=1`, where it is missing.
+    #[must_use]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub fn for_test(test: &str) -> Option<PathBuf> {
+        let library = Self::library();
+        if library.is_none() {
+            assert!(std::env::var_os("DVN_TEST_REQUIRE").is_none(), "{test} needs SoftHSM, which is not installed");
+            eprintln!("skipped: {test} needs SoftHSM, which is not installed");
+        }
+        library
+    }
+
     /// Makes a token in `folder`, with this user PIN and these keys by label.
     ///
     /// # Errors

@@ -14,3 +14,4 @@ mod mistakes;
 mod program;
 mod reorgs;
 mod setup;
+mod sketch;

@@ -1,4 +1,4 @@
-//! Mistakes that only the chains can tell.
+//! Mistakes in the configuration: those that the file shows, and those that only the chains can tell.
 
 use crate::setup::{Net, Node, PATIENCE, text};
 
@@ -41,6 +41,33 @@ async fn what_the_chains_contradict_stops_the_start() {
             assert!(node.log().contains(word), "{word} is not in\n{}", node.log());
         }
         node.assert_no_secrets();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_file_shows_stops_the_start() {
+    let Some(net) = Net::pair("mistakes in the file").await else { return };
+    let url = net.chain("ethereum").url().as_str().trim_end_matches('/').to_owned();
+    let seats = format!("rpc: {{ threshold: 3, seats: [ {{ url: \"{url}\" }}, {{ url: \"{url}/second\" }} ] }}\n");
+    let short = Node::of(&net).text.lines().find(|line| line.contains(&url)).unwrap().trim().to_owned() + "\n";
+    let endpoint = format!("endpoint: \"{}\"", net.chain("ethereum").addresses().endpoint);
+    let cases = [
+        ("block_time:", "blok_time:", vec!["source_chains.ethereum.blok_time", "block_time"]),
+        (&endpoint, "endpoint: \"0x1234\"", vec!["source_chains.ethereum.contracts.endpoint", "0x1234"]),
+        (&short, &seats, vec!["source_chains.ethereum.rpc.threshold", "threshold is 3, but there are only 2 seats"]),
+        ("DVN_DEV_KEY", "NO_SUCH_VARIABLE", vec!["hsm.local.private_key_env", "NO_SUCH_VARIABLE"]),
+        ("environment: dev", "environment: production", vec!["hsm.provider", "local"]),
+    ];
+    for (right, wrong, expected) in cases {
+        let mut node = Node::of(&net);
+        assert!(node.text.contains(right), "{right} is not in\n{}", node.text);
+        node.text = node.text.replacen(right, wrong, 1);
+        let output = node.command(&["run"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{wrong}\n{told}");
+        for word in expected {
+            assert!(told.contains(word), "{word} is not in\n{told}");
+        }
     }
 }
 

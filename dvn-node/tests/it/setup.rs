@@ -130,6 +130,8 @@ pub(crate) struct Node {
     folder: TempDir,
     pub(crate) config: NodeConfig,
     pub(crate) text: String,
+    /// Beside what the keys need.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Node {
@@ -140,7 +142,7 @@ impl Node {
         config.block_time_ms = 100;
         config.url_query = Some(URL_SECRET.to_owned());
         let text = config.for_devnet(&net.devnet, &["conflux"]).unwrap();
-        Self { folder, config, text }
+        Self { folder, config, text, environment: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -154,7 +156,8 @@ impl Node {
     }
 
     pub(crate) async fn spawn(&self) -> NodeProcess {
-        let (binary, environment) = (Path::new(env!("CARGO_BIN_EXE_dvn-node")), self.config.environment());
+        let (binary, mut environment) = (Path::new(env!("CARGO_BIN_EXE_dvn-node")), self.config.environment());
+        environment.extend(self.environment.clone());
         let log = self.path("node.log");
         NodeProcess::spawn(binary, &self.write(), &environment, self.config.port, &log).await.unwrap()
     }

@@ -1,7 +1,13 @@
 use std::time::SystemTime;
 
-use alloy::primitives::{B256, address};
+use alloy::primitives::{B256, address, b256, hex, keccak256};
 use async_trait::async_trait;
+use dvn_core::{
+    attestation::Attestation,
+    ids::{ChainTime, Confirmations, Eid, Nonce, Vid},
+    packet::{Header, Packet},
+    signature::{Committee, SignatureSet},
+};
 
 use super::*;
 
@@ -76,4 +82,40 @@ async fn rubbish_is_no_kept_transaction() {
     let mut longer = signed(order(), price(false)).await.raw.to_vec();
     longer.push(0);
     assert!(Order::kept(&longer.into()).is_err());
+}
+
+/// The golden vector: made by three independent tools and accepted by the deployed DVN contract of LayerZero V2 on a
+/// local chain. Keys 2 and 3 signed it.
+#[test]
+fn the_golden_call_is_byte_for_byte() {
+    let header = Header {
+        nonce: Nonce(1),
+        src_eid: Eid(30101),
+        sender: address!("1111111111111111111111111111111111111111").into_word(),
+        dst_eid: Eid(30212),
+        receiver: address!("2222222222222222222222222222222222222222").into_word(),
+    };
+    let claim = Packet { header, message: Bytes::from_static(b"hello") }.claim();
+    let attestation = Attestation {
+        claim,
+        confirmations: Confirmations(15),
+        expiration: ChainTime(1_893_456_000),
+        vid: Vid(212),
+        target: address!("16Cc4EF7c128d7FEa96Cf46FFD9dD20f76170347"),
+    };
+    let signers = ["2B5AD5c4795c026514f8317c7a215E218DcCD6cF", "6813Eb9362372EEF6200f3b1dbC3f819671cBA69"];
+    let committee = Committee { vid: Vid(212), quorum: 2, members: signers.map(|it| it.parse().unwrap()).to_vec() };
+    let signatures = [
+        hex!(
+            "d0f2e17ad75005e955b02cd720e05118cea19ba785ee29ab58e4990c3de6a6e94da45cf65f1b848491ee9cc18d57563e9b549d3cc4c0dda2dd17f6fe039d1f8f1c"
+        ),
+        hex!(
+            "4688a00e74324d70aba9b1283cd20c204cd442af109212a0934998478792476f55bc2f837f93544ca13ac43226e70c9bfbe4e3b8a83f6e57ba41d9f3d6974b8d1c"
+        ),
+    ];
+    let signatures = signatures.map(|bytes| Signature::from_raw(&bytes).unwrap());
+    let signatures = SignatureSet::try_new(attestation.digest(), &committee, signatures).unwrap();
+    let call = execute_call(&[SignedAttestation { job: claim.job_id(), attestation, signatures }]);
+    assert_eq!(call.len(), 740);
+    assert_eq!(keccak256(&call), b256!("3022be7493ef8c1e01fcd08de8a0608aba6192f7742939f710c542ba0b73f2d7"));
 }
