@@ -1,16 +1,22 @@
 use std::sync::Arc;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, Bytes, Signature};
+use async_trait::async_trait;
 use dvn_core::{
-    error::VerifyErrorKind,
-    ids::BlockNumber,
+    attestation::Attestation,
+    error::{CosignError, VerifyErrorKind},
+    ids::{BlockNumber, ChainTime, Confirmations, Eid},
     job::{Hold, Refusal, State},
-    ports::{Assignment, Halt, HaltScope, SignedAttestation, Signer, Store},
+    packet::Claim,
+    ports::{
+        Assignment, Attempt, Cosigner, Halt, HaltScope, LaneId, NewTransaction, OutboxItem, Proposal,
+        SignedAttestation, Signer, Store,
+    },
 };
 use dvn_hsm::LocalSigner;
 use dvn_store::Sqlite;
 
-use crate::world::{Chains, CountingSigner, DST, Running, SRC, World, for_a_while, until, until_state};
+use crate::world::{Chains, CountingSigner, DST, LIB, Running, SRC, VID, World, for_a_while, until, until_state};
 
 pub(crate) fn key(number: u8) -> Arc<dyn Signer> {
     Arc::new(LocalSigner::from_hex_secret(format!("{number:064x}").into()).unwrap())
@@ -328,6 +334,90 @@ async fn a_transaction_without_effect_is_tried_again_and_then_held() {
     setup.world.lock().ineffective = false;
     until_state(&setup.store, claim, State::Committed).await;
     running.stop().await;
+}
+
+/// A transaction that carried this job before and is done with.
+fn earlier(setup: &Setup, claim: Claim, nonce: u64) -> NewTransaction {
+    let attestation = Attestation {
+        claim,
+        confirmations: Confirmations(5),
+        expiration: ChainTime(1_700_000_900),
+        vid: VID,
+        target: LIB,
+    };
+    NewTransaction {
+        lane: LaneId { dst_eid: DST, sender: setup.signer.address() },
+        nonce,
+        items: vec![OutboxItem { job: claim.job_id(), attestation }],
+        attempt: Attempt {
+            tx_hash: B256::with_last_byte(u8::try_from(nonce).unwrap()),
+            raw: Bytes::from_static(b"raw"),
+            max_fee: 1,
+            priority_fee: 1,
+            at: std::time::UNIX_EPOCH,
+        },
+    }
+}
+
+#[tokio::test]
+async fn gas_is_not_burnt_for_ever_on_transactions_without_effect() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    for nonce in 0..5 {
+        let id = setup.store.outbox.put(earlier(&setup, claim, nonce)).await.unwrap();
+        setup.store.outbox.close(id).await.unwrap();
+    }
+    {
+        let mut chains = setup.world.lock();
+        chains.send(claim, 80);
+        chains.ineffective = true;
+    }
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Held(Hold::Failed)).await;
+    running.stop().await;
+    assert_eq!(setup.executed(), 1);
+}
+
+/// A member of the committee that answers every proposal with a signature over something else.
+#[derive(Debug)]
+struct Liar(Arc<dyn Signer>);
+
+#[async_trait]
+impl Cosigner for Liar {
+    fn name(&self) -> &'static str {
+        "liar"
+    }
+
+    fn address(&self, _: Eid) -> Option<Address> {
+        Some(self.0.address())
+    }
+
+    async fn cosign(&self, _: &Proposal) -> Result<Signature, CosignError> {
+        Ok(self.0.sign_digest(B256::repeat_byte(7)).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_lying_cosigner_does_not_spoil_the_quorum_of_the_others() {
+    let setup = Setup::new().await;
+    let claim = Chains::packet(1, b"hello");
+    {
+        let mut chains = setup.world.lock();
+        chains.quorum = 2;
+        chains.members = vec![key(1).address(), key(2).address(), key(3).address()];
+        chains.send(claim, 80);
+    }
+    let other_store = Sqlite::in_memory().await.unwrap().store();
+    let honest = setup.world.builder(&other_store, key(2)).build().unwrap().attestor();
+    let signer: Arc<dyn Signer> = setup.signer.clone();
+    let builder = setup.world.builder(&setup.store, signer).peer(Arc::new(Liar(key(3)))).peer(honest);
+    let running = Running::start(builder.build().unwrap());
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    let executed = setup.world.lock().executed.clone();
+    let mut expected = vec![key(1).address(), key(2).address()];
+    expected.sort_unstable();
+    assert_eq!(executed[0].signatures.signers().collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
