@@ -1,1 +1,9 @@
-//! examples
+//! What the stories share: a local network to play on, this project's parts over its chains, and an executor who
+//! finishes what a DVN began. The stories themselves are the programs in `src/bin`.
+
+pub mod executor;
+pub mod network;
+pub mod parts;
+
+/// Why a story ended early, with its causes.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

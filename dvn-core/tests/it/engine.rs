@@ -38,6 +38,18 @@ impl Setup {
         Self { world: World::new(signer.address()), store, signer: Arc::new(signer) }
     }
 
+    /// With one packet in this block, in a world that was changed after it was sent.
+    async fn with_packet(block: u64, change: impl FnOnce(&mut Chains)) -> (Self, Claim) {
+        let setup = Self::new().await;
+        let claim = Chains::packet(1, b"hello");
+        {
+            let mut chains = setup.world.lock();
+            chains.send(claim, block);
+            change(&mut chains);
+        }
+        (setup, claim)
+    }
+
     fn start(&self) -> Running {
         let signer: Arc<dyn Signer> = self.signer.clone();
         Running::start(self.world.builder(&self.store, signer).build().unwrap())
@@ -50,9 +62,7 @@ impl Setup {
 
 #[tokio::test]
 async fn a_packet_goes_all_the_way_and_leaves_its_story() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    setup.world.lock().send(claim, 98);
+    let (setup, claim) = Setup::with_packet(98, |_| {}).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Waiting).await;
     assert_eq!(setup.signer.calls(), 0);
@@ -72,13 +82,7 @@ async fn a_packet_goes_all_the_way_and_leaves_its_story() {
 
 #[tokio::test]
 async fn a_packet_of_another_dvn_is_refused() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.send(claim, 80);
-        chains.packets[0].2 = false;
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.packets[0].2 = false).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Refused(Refusal::NotAssigned)).await;
     running.stop().await;
@@ -87,13 +91,7 @@ async fn a_packet_of_another_dvn_is_refused() {
 
 #[tokio::test]
 async fn a_refusal_waits_until_the_block_is_settled() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.send(claim, 98);
-        chains.packets[0].2 = false;
-    }
+    let (setup, claim) = Setup::with_packet(98, |chains| chains.packets[0].2 = false).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Waiting).await;
     {
@@ -110,9 +108,7 @@ async fn a_refusal_waits_until_the_block_is_settled() {
 
 #[tokio::test]
 async fn a_packet_that_a_reorg_removes_stays_unsigned() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    setup.world.lock().send(claim, 98);
+    let (setup, claim) = Setup::with_packet(98, |_| {}).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Waiting).await;
     {
@@ -127,9 +123,7 @@ async fn a_packet_that_a_reorg_removes_stays_unsigned() {
 
 #[tokio::test]
 async fn a_packet_that_a_reorg_moves_is_attested_once() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    setup.world.lock().send(claim, 98);
+    let (setup, claim) = Setup::with_packet(98, |_| {}).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Waiting).await;
     let moved_to = {
@@ -184,13 +178,7 @@ async fn a_hint_that_puts_a_forged_packet_in_a_genuine_ones_place_is_refused() {
 
 /// Signs one packet that cannot be sent, changes the world, and lets it be sent.
 async fn sent_after(change: impl FnOnce(&mut Chains)) -> SignedAttestation {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.submit_fails = true;
-        chains.send(claim, 80);
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.submit_fails = true).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Signed).await;
     change(&mut setup.world.lock());
@@ -219,13 +207,7 @@ async fn signatures_for_a_library_that_the_receiver_left_are_not_sent() {
 
 #[tokio::test]
 async fn what_is_signed_when_a_halt_comes_stays_unsent_until_it_is_cleared() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.submit_fails = true;
-        chains.send(claim, 80);
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.submit_fails = true).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Signed).await;
     let halt =
@@ -240,13 +222,8 @@ async fn what_is_signed_when_a_halt_comes_stays_unsent_until_it_is_cleared() {
 
 #[tokio::test]
 async fn a_contradiction_halts_the_chain_until_an_operator_clears_it() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.send(claim, 80);
-        chains.verifier_fails = Some(VerifyErrorKind::Contradiction);
-    }
+    let (setup, claim) =
+        Setup::with_packet(80, |chains| chains.verifier_fails = Some(VerifyErrorKind::Contradiction)).await;
     let running = setup.start();
     until(&setup.store, claim, |job| job.last_error.is_some()).await;
     let halts = setup.store.halts.standing().await.unwrap();
@@ -263,13 +240,7 @@ async fn a_contradiction_halts_the_chain_until_an_operator_clears_it() {
 
 #[tokio::test]
 async fn too_few_seats_only_delay() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.send(claim, 80);
-        chains.verifier_fails = Some(VerifyErrorKind::Missing);
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.verifier_fails = Some(VerifyErrorKind::Missing)).await;
     let running = setup.start();
     until(&setup.store, claim, |job| job.last_error.is_some()).await;
     assert_eq!((setup.signer.calls(), setup.store.halts.standing().await.unwrap().len()), (0, 0));
@@ -322,13 +293,7 @@ async fn a_signature_of_another_key_never_leaves() {
 
 #[tokio::test]
 async fn a_transaction_without_effect_is_tried_again_and_then_held() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.send(claim, 80);
-        chains.ineffective = true;
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.ineffective = true).await;
     let running = setup.start();
     until(&setup.store, claim, |_| setup.executed() >= 2).await;
     setup.world.lock().ineffective = false;
@@ -399,14 +364,11 @@ impl Cosigner for Liar {
 
 #[tokio::test]
 async fn a_lying_cosigner_does_not_spoil_the_quorum_of_the_others() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
+    let (setup, claim) = Setup::with_packet(80, |chains| {
         chains.quorum = 2;
         chains.members = vec![key(1).address(), key(2).address(), key(3).address()];
-        chains.send(claim, 80);
-    }
+    })
+    .await;
     let other_store = Sqlite::in_memory().await.unwrap().store();
     let honest = setup.world.builder(&other_store, key(2)).build().unwrap().attestor();
     let signer: Arc<dyn Signer> = setup.signer.clone();
@@ -438,13 +400,7 @@ async fn what_is_signed_but_not_sent_stays_unsent_under_a_halt() {
 
 #[tokio::test]
 async fn a_lost_record_is_attested_again() {
-    let setup = Setup::new().await;
-    let claim = Chains::packet(1, b"hello");
-    {
-        let mut chains = setup.world.lock();
-        chains.commits = false;
-        chains.send(claim, 80);
-    }
+    let (setup, claim) = Setup::with_packet(80, |chains| chains.commits = false).await;
     let running = setup.start();
     until_state(&setup.store, claim, State::Attested).await;
     {

@@ -1,0 +1,44 @@
+//! Every story runs to its end and tells what it promises.
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop the test when something is off")]
+
+use std::process::Command;
+
+use dvn_testkit::toolchain::Toolchain;
+
+/// What a program prints on standard output, or nothing where the toolchain is absent.
+fn told(story: &str, program: &str) -> Option<String> {
+    Toolchain::for_test(story)?;
+    let output = Command::new(program).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{story} ended with {}\n{told}\n{errors}", output.status);
+    Some(told)
+}
+
+fn lines<'a>(told: &'a str, part: &str) -> Vec<&'a str> {
+    told.lines().filter(|line| line.contains(part)).collect()
+}
+
+#[test]
+fn an_embedded_dvn_attests_through_the_relayers_own_wallet() {
+    let Some(told) = told("embed", env!("CARGO_BIN_EXE_embed")) else { return };
+    let committed = lines(&told, " → submitted → attested → committed");
+    assert_eq!(committed.len(), 5, "{told}");
+    assert!(!lines(&told, "is mined in transaction").is_empty(), "{told}");
+    assert!(told.ends_with("stopped cleanly\n"), "{told}");
+}
+
+#[test]
+fn a_verifier_of_ones_own_has_a_packet_refused_that_ours_would_take() {
+    let Some(told) = told("custom_verifier", env!("CARGO_BIN_EXE_custom_verifier")) else { return };
+    let (customer, stranger) = (lines(&told, "customer's packet"), lines(&told, "stranger's packet"));
+    assert!(matches!(customer.as_slice(), [line] if line.ends_with("→ committed")), "{told}");
+    assert!(matches!(stranger.as_slice(), [line] if line.ends_with("→ refused") && !line.contains("signed")), "{told}");
+}
+
+#[test]
+fn a_watcher_sees_the_genuine_packets_alone() {
+    let Some(told) = told("watch_only", env!("CARGO_BIN_EXE_watch_only")) else { return };
+    assert_eq!(lines(&told, ": would be attested").len(), 3, "{told}");
+    assert_eq!(lines(&told, "packet ").len(), 3, "{told}");
+}
