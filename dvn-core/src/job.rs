@@ -65,6 +65,8 @@ pub enum Refusal {
     NotGenuine,
     /// No destination of this node has the packet's eid.
     DestinationNotServed,
+    /// A rule of the operator's, in a verifier of their own, is against it.
+    NotAllowed,
 }
 
 /// Where a job stands.
@@ -131,6 +133,7 @@ impl State {
                 Refusal::NotAssigned => "not_assigned",
                 Refusal::NotGenuine => "not_genuine",
                 Refusal::DestinationNotServed => "destination_not_served",
+                Refusal::NotAllowed => "not_allowed",
             }),
             _ => None,
         }
@@ -155,7 +158,7 @@ impl State {
     }
 
     /// Every state, each hold and refusal on its own.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Observed,
         Self::Waiting,
         Self::Verified,
@@ -173,6 +176,7 @@ impl State {
         Self::Refused(Refusal::NotAssigned),
         Self::Refused(Refusal::NotGenuine),
         Self::Refused(Refusal::DestinationNotServed),
+        Self::Refused(Refusal::NotAllowed),
         Self::Orphaned,
         Self::Retracted,
     ];

@@ -57,9 +57,9 @@ fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::
         legacy_send_libs: Vec::new(),
         dvn: source.contracts.dvn,
     };
-    let finality = chains::finality(network.finality);
+    let finality = network.finality;
     let verifier = VerifierConfig { contracts: contracts.clone(), finality, floor: network.confirmations };
-    let profile = chains::class(network.class).profile();
+    let profile = network.class.profile();
     let scanner = SourceConfig {
         contracts,
         finality,
@@ -86,9 +86,9 @@ fn submitter_config(target: &config::Target) -> SubmitterConfig {
         endpoint: target.contracts.endpoint,
         receive_libs: target.contracts.receive_libs.clone(),
         dvn: target.contracts.dvn,
-        finality: chains::finality(network.finality),
+        finality: network.finality,
         floor: network.confirmations,
-        gas: chains::class(network.class).profile().gas,
+        gas: network.class.profile().gas,
         fees: FeeCaps { max_fee: target.fees.max_fee, max_priority_fee: target.fees.max_priority },
         replace_after: replace_after.max(least.saturating_mul(6)),
         resend_after: resend_after.max(least),

@@ -28,10 +28,11 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub(crate) use self::network::finality_name;
 pub use self::{
     env::{Env, ProcessEnv},
     key::{Device, Key, Pkcs11},
-    network::{Class, Finality, Network},
+    network::Network,
     problem::{ConfigError, Problem},
     rpc::{Headers, Quotas, Rpc, Seat},
     secret_url::SecretUrl,

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use dvn_chain::{
-    ChainClass, Finality, Panel, PanelSetupError, RedactedUrl, Seat, SeatConfig, SeatSetupError, UrlError,
-    preflight::Expectations,
+    Panel, PanelSetupError, RedactedUrl, Seat, SeatConfig, SeatSetupError, UrlError, preflight::Expectations,
 };
 use dvn_core::ports::Chain;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
 use super::keys::Keys;
-use crate::config::{self, Class, Config, Network};
+use crate::config::{self, Config, Network};
 
 /// A panel for each chain, in the configuration's order.
 #[derive(Debug)]
@@ -140,24 +139,4 @@ fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {
         seat.headers.iter().map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect();
     let seat = Seat::try_new(chain, config);
     seat.map(Arc::new).map_err(|source| ChainError::Seat { chain: chain.to_owned(), source: Box::new(source) })
-}
-
-pub(super) const fn class(class: Class) -> ChainClass {
-    match class {
-        Class::Ethereum => ChainClass::Ethereum,
-        Class::OpStack => ChainClass::OpStack,
-        Class::Arbitrum => ChainClass::Arbitrum,
-        Class::Polygon => ChainClass::Polygon,
-        Class::Bsc => ChainClass::Bsc,
-        Class::Conflux => ChainClass::Conflux,
-        Class::Generic => ChainClass::Generic,
-    }
-}
-
-pub(super) const fn finality(finality: config::Finality) -> Finality {
-    match finality {
-        config::Finality::Finalized => Finality::Finalized,
-        config::Finality::Safe => Finality::Safe,
-        config::Finality::Latest => Finality::Latest,
-    }
 }

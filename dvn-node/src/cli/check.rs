@@ -1,13 +1,13 @@
 use std::io::{self, Write};
 
-use crate::config::{Config, Device, Key, Network, Rpc};
+use crate::config::{Config, Device, Key, Network, Rpc, finality_name};
 
 /// Says that a configuration is fine and what the node would do with it.
 pub(super) fn write(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "ok: {} ({})", config.service.name, config.service.environment.name())?;
     for source in &config.sources {
         let (network, depth) = (&source.network, source.network.confirmations);
-        writeln!(out, "  watches  {}; {}, at least {depth} deep", chain(network), network.finality.name())?;
+        writeln!(out, "  watches  {}; {}, at least {depth} deep", chain(network), finality_name(network.finality))?;
     }
     for target in &config.targets {
         let attests = target.signer.as_ref().unwrap_or(&config.hsm);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use dvn_chain::{ChainClass, Finality};
 use dvn_core::ids::{Confirmations, Eid};
 
 use super::{
@@ -9,81 +10,30 @@ use super::{
     scalar,
 };
 
-/// A family of chains that behave alike; sets defaults and gas rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Class {
-    /// Ethereum and its testnets.
-    Ethereum,
-    /// Optimism, Base and other chains of the OP stack.
-    OpStack,
-    /// Arbitrum chains (Nitro).
-    Arbitrum,
-    /// Polygon PoS.
-    Polygon,
-    /// BNB Smart Chain.
-    Bsc,
-    /// Conflux eSpace.
-    Conflux,
-    /// Any other EVM chain.
-    Generic,
+/// The words of the configuration for families of chains that behave alike.
+const CLASSES: &[(&str, ChainClass)] = &[
+    ("ethereum", ChainClass::Ethereum),
+    ("op-stack", ChainClass::OpStack),
+    ("arbitrum", ChainClass::Arbitrum),
+    ("polygon", ChainClass::Polygon),
+    ("bsc", ChainClass::Bsc),
+    ("conflux", ChainClass::Conflux),
+    ("generic", ChainClass::Generic),
+];
+
+const FINALITIES: &[(&str, Finality)] =
+    &[("finalized", Finality::Finalized), ("safe", Finality::Safe), ("latest", Finality::Latest)];
+
+fn class_name(class: ChainClass) -> &'static str {
+    CLASSES.iter().find(|(_, it)| *it == class).map_or("generic", |(word, _)| word)
 }
 
-impl Class {
-    const WORDS: &[(&str, Self)] = &[
-        ("ethereum", Self::Ethereum),
-        ("op-stack", Self::OpStack),
-        ("arbitrum", Self::Arbitrum),
-        ("polygon", Self::Polygon),
-        ("bsc", Self::Bsc),
-        ("conflux", Self::Conflux),
-        ("generic", Self::Generic),
-    ];
-
-    /// The word of the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, class)| *class == self).map_or("generic", |(word, _)| word)
-    }
-
-    /// The usual distance of two blocks. It paces polling and nothing else, so that a chain which became faster costs
-    /// at most a little time; 2 s for chains that are not known.
-    #[must_use]
-    pub const fn block_time(self) -> Duration {
-        match self {
-            Self::Ethereum => Duration::from_secs(12),
-            Self::OpStack | Self::Polygon | Self::Generic => Duration::from_secs(2),
-            Self::Arbitrum => Duration::from_millis(250),
-            Self::Bsc => Duration::from_millis(750),
-            Self::Conflux => Duration::from_secs(1),
-        }
-    }
-}
-
-/// Which block counts as final.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the tags of the JSON-RPC specification")]
-pub enum Finality {
-    /// The chain's `finalized` tag. The default for every class: a packet that a reorg takes away stays attested.
-    #[default]
-    Finalized,
-    /// The chain's `safe` tag, whose promise differs from chain to chain.
-    Safe,
-    /// None: the number of confirmations alone protects.
-    Latest,
-}
-
-impl Finality {
-    const WORDS: &[(&str, Self)] = &[("finalized", Self::Finalized), ("safe", Self::Safe), ("latest", Self::Latest)];
-
-    /// The word of the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Finalized => "finalized",
-            Self::Safe => "safe",
-            Self::Latest => "latest",
-        }
+/// The word of the configuration.
+pub(crate) const fn finality_name(finality: Finality) -> &'static str {
+    match finality {
+        Finality::Finalized => "finalized",
+        Finality::Safe => "safe",
+        Finality::Latest => "latest",
     }
 }
 
@@ -98,12 +48,12 @@ pub struct Network {
     /// The LayerZero endpoint id.
     pub eid: Eid,
     /// Its family; by default the one of a well-known chain id, else generic.
-    pub class: Class,
+    pub class: ChainClass,
     /// Who is asked about it.
     pub rpc: Rpc,
     /// Which block counts as final.
     pub finality: Finality,
-    /// The usual distance of two blocks; by default [`Class::block_time`].
+    /// The usual distance of two blocks; by default the class's.
     pub block_time: Duration,
     /// A floor of the depth to wait for, from 1 (the default, which adds nothing to what both ULN configurations ask); with
     /// [`Finality::Latest`] also the depth from which on a block counts as final.
@@ -119,7 +69,7 @@ pub(super) struct Draft {
     pub(super) chain_id_place: Place,
     pub(super) eid_place: Place,
     pub(super) rpc: Given<Rpc>,
-    class: Option<Class>,
+    class: Option<ChainClass>,
     finality: Finality,
     block_time: Option<Duration>,
     confirmations: Confirmations,
@@ -170,7 +120,7 @@ impl Draft {
             class,
             rpc: self.rpc.ok()?,
             finality: self.finality,
-            block_time: self.block_time.unwrap_or_else(|| class.block_time()),
+            block_time: self.block_time.unwrap_or_else(|| class.profile().block_time),
             confirmations: self.confirmations,
         })
     }
@@ -202,21 +152,22 @@ fn check_eid(section: &Section<'_>, chain_id: Option<u64>, eid: Option<u32>) {
 }
 
 /// Nothing where what stands there is no class.
-fn read_class(section: &mut Section<'_>, known: Option<&'static Known>) -> Option<Class> {
+fn read_class(section: &mut Section<'_>, known: Option<&'static Known>) -> Option<ChainClass> {
     let published = known.map(|known| known.class);
     let Some(field) = section.optional("class") else {
-        return Some(published.unwrap_or(Class::Generic));
+        return Some(published.unwrap_or(ChainClass::Generic));
     };
-    let class = field.parsed(scalar::choice(Class::WORDS))?;
+    let class = field.parsed(scalar::choice(CLASSES))?;
     if let Some(known) = known.filter(|known| known.class != class) {
-        let message = format!("{} is of class {}: its finality and gas rules differ", known.name, known.class.name());
+        let message =
+            format!("{} is of class {}: its finality and gas rules differ", known.name, class_name(known.class));
         section.reader.problem_unless_dev(&field.place, message);
     }
     Some(class)
 }
 
 fn read_finality(section: &mut Section<'_>) -> Finality {
-    let finality = section.parsed("finality", scalar::choice(Finality::WORDS)).unwrap_or_default();
+    let finality = section.parsed("finality", scalar::choice(FINALITIES)).unwrap_or(Finality::Finalized);
     if finality == Finality::Latest && !section.has("confirmations") {
         let message = "missing: with `finality: latest` the number of confirmations alone protects, so say it";
         section.reader.problem_unless_dev(&section.place_at("confirmations"), message);

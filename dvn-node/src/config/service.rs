@@ -51,7 +51,7 @@ pub struct Service {
     pub log_format: LogFormat,
     /// How strict to be.
     pub environment: Environment,
-    /// The embedded store's folder; `./data` by default, beside the file that people start with.
+    /// The embedded store's folder; `./data` by default, in the folder that the node is started in.
     pub data_dir: PathBuf,
     /// Where `/health`, `/ready`, `/metrics` and the status page are served; `0.0.0.0:8080` by default, as containers are
     /// probed from outside. Nothing there changes state.

@@ -11,6 +11,8 @@ use alloy_primitives::address;
 use dvn_core::ids::{BlockNumber, Confirmations, Eid};
 use secrecy::ExposeSecret;
 
+use dvn_chain::{ChainClass, Finality};
+
 use super::*;
 
 mod problems;
@@ -97,7 +99,7 @@ fn what_has_no_effect_is_warned_of() {
 fn a_source_keeps_every_setting() {
     let ethereum = production().sources.remove(0);
     let network = &ethereum.network;
-    assert_eq!((network.chain_id, network.eid, network.class), (1, Eid(30101), Class::Ethereum));
+    assert_eq!((network.chain_id, network.eid, network.class), (1, Eid(30101), ChainClass::Ethereum));
     assert_eq!((network.confirmations, network.finality), (Confirmations(12), Finality::Finalized));
     assert_eq!((network.block_time, ethereum.start_block), (Duration::from_secs(12), Some(BlockNumber(19_000_000))));
     assert_eq!(ethereum.contracts.endpoint, address!("1a44076050125825900e736c501f859c50fE728c"));
@@ -121,7 +123,7 @@ fn a_source_keeps_every_setting() {
 fn what_is_left_out_has_defaults() {
     let config = production();
     let arbitrum = &config.sources[1];
-    assert_eq!(arbitrum.network.class, Class::Arbitrum, "of the well-known chain id");
+    assert_eq!(arbitrum.network.class, ChainClass::Arbitrum, "of the well-known chain id");
     assert_eq!(arbitrum.network.block_time, Duration::from_millis(250));
     assert_eq!((arbitrum.network.finality, arbitrum.network.confirmations), (Finality::Finalized, Confirmations(1)));
     assert_eq!(arbitrum.network.rpc.threshold.need(), 3, "of three seats, none may lie");

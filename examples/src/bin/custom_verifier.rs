@@ -46,7 +46,7 @@ impl Verifier for FromCustomers {
         match &verification {
             Verification::Found(seen) if !self.customers.contains(&seen.claim.header.sender) => {
                 let is_settled = location.block.number <= seen.head.settled;
-                Ok(Verification::Rejected { refusal: Refusal::NotAssigned, is_settled })
+                Ok(Verification::Rejected { refusal: Refusal::NotAllowed, is_settled })
             }
             Verification::Found(_) | Verification::Orphaned | Verification::Rejected { .. } => Ok(verification),
         }
@@ -95,7 +95,7 @@ async fn tell(devnet: &Devnet, store: &Store) -> Result<(), Failure> {
 
     executor::deliver(devnet, &ours.packets).await?;
     executor::until(&*store.jobs, &ours.packets, State::Committed).await?;
-    executor::until(&*store.jobs, &theirs.packets, State::Refused(Refusal::NotAssigned)).await?;
+    executor::until(&*store.jobs, &theirs.packets, State::Refused(Refusal::NotAllowed)).await?;
     show("customer", store, &ours).await?;
     show("stranger", store, &theirs).await
 }

@@ -72,7 +72,7 @@ async fn a_kept_transaction_gives_back_its_order() {
         assert_eq!(is_legacy(&attempt.raw), legacy);
         let kept = TxEnvelope::decode_2718_exact(&attempt.raw).unwrap();
         assert_eq!((*kept.tx_hash(), kept.max_fee_per_gas()), (attempt.tx_hash, 30));
-        assert_eq!(attempt.tx_hash, alloy::primitives::keccak256(&attempt.raw));
+        assert_eq!(attempt.tx_hash, keccak256(&attempt.raw));
     }
 }
 
