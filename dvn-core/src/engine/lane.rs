@@ -6,7 +6,7 @@ use alloy_primitives::{Address, Signature};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{Engine, Lane, record::chain_of};
 use crate::{
@@ -192,7 +192,7 @@ impl Engine {
             self.cosigners.iter().filter_map(|it| it.address(lane.submitter.chain().eid)).collect();
         let committee = lane.submitter.committee(&candidates).await?;
         let views = jobs.iter().map(|job| lane.submitter.view(&job.claim));
-        let views = futures::future::try_join_all(views).await?;
+        let views = futures::future::join_all(views).await;
         let halts = self.store.halts.standing().await?;
         let mut ready = Vec::new();
         for (mut job, view) in jobs.into_iter().zip(views) {
@@ -202,6 +202,15 @@ impl Engine {
                 self.advance("submitter", &mut job, Move::Verify, self.wake_now(), json!({ "halted": true })).await?;
                 continue;
             }
+            let view = match view {
+                Ok(view) => view,
+                Err(error) if matches!(error.disposition(), Disposition::Halt) => return Err(error.into()),
+                Err(error) => {
+                    // One packet that cannot be looked at must not hold up the others; it stays signed.
+                    debug!(guid = %job.claim.header.guid(), error = chain_of(&error), "left for the next round");
+                    continue;
+                }
+            };
             if let Some(item) = self.still_wanted(&mut job, &view, &committee).await? {
                 ready.push((job, item));
             }

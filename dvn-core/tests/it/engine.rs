@@ -193,6 +193,25 @@ async fn sent_after(change: impl FnOnce(&mut Chains)) -> SignedAttestation {
 }
 
 #[tokio::test]
+async fn one_packet_that_cannot_be_looked_at_does_not_hold_up_the_others() {
+    let (setup, poison) = Setup::with_packet(80, |chains| chains.submit_fails = true).await;
+    let other = Chains::packet(2, b"hello");
+    setup.world.lock().send(other, 81);
+    let running = setup.start();
+    until_state(&setup.store, poison, State::Signed).await;
+    until_state(&setup.store, other, State::Signed).await;
+    {
+        let mut chains = setup.world.lock();
+        chains.unreadable = Some(poison.job_id());
+        chains.submit_fails = false;
+    }
+    until_state(&setup.store, other, State::Committed).await;
+    setup.world.lock().unreadable = None;
+    until_state(&setup.store, poison, State::Committed).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn expired_signatures_are_made_anew_and_not_sent() {
     let sent = sent_after(|chains| chains.time += 2_000).await;
     assert!(sent.attestation.expiration.0 > 1_700_002_000);

@@ -47,6 +47,8 @@ pub(crate) struct Chains {
     /// The verifier answers about another log than it was asked about.
     pub(crate) verifier_wanders: bool,
     pub(crate) submit_fails: bool,
+    /// The destination cannot say anything about this job.
+    pub(crate) unreadable: Option<JobId>,
     pub(crate) receive_lib: Address,
     pub(crate) vid: Vid,
     pub(crate) quorum: usize,
@@ -78,6 +80,7 @@ impl World {
             verifier_fails: None,
             verifier_wanders: false,
             submit_fails: false,
+            unreadable: None,
             receive_lib: LIB,
             vid: VID,
             quorum: 1,
@@ -246,6 +249,9 @@ impl Submitter for World {
 
     async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
         let chains = self.lock();
+        if chains.unreadable == Some(claim.job_id()) {
+            return Err(SubmitError::new(SubmitErrorKind::Missing));
+        }
         let config = ReceiveConfig { confirmations: Confirmations(chains.receive_confirmations), lists_us: true };
         Ok(DestinationView {
             at: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
