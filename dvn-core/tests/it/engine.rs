@@ -193,6 +193,22 @@ async fn sent_after(change: impl FnOnce(&mut Chains)) -> SignedAttestation {
 }
 
 #[tokio::test]
+async fn what_the_sender_asked_at_first_sight_counts_when_it_asks_less_later() {
+    let (setup, claim) = Setup::with_packet(98, |chains| chains.send_confirmations = 9).await;
+    let running = setup.start();
+    until_state(&setup.store, claim, State::Waiting).await;
+    {
+        let mut chains = setup.world.lock();
+        chains.send_confirmations = 1;
+        chains.mine(20);
+    }
+    until_state(&setup.store, claim, State::Committed).await;
+    running.stop().await;
+    let stated = setup.world.lock().executed[0].attestation.confirmations;
+    assert_eq!(stated, Confirmations(9));
+}
+
+#[tokio::test]
 async fn one_packet_that_cannot_be_looked_at_does_not_hold_up_the_others() {
     let (setup, poison) = Setup::with_packet(80, |chains| chains.submit_fails = true).await;
     let other = Chains::packet(2, b"hello");
