@@ -94,8 +94,8 @@ impl Stage {
 
 /// Keys on a fresh SoftHSM token where it is installed, else the development keys.
 fn node_keys(folder: &Path) -> Result<NodeKeys, Failure> {
-    if !setup::soft_hsm() {
-        say("using development keys from the environment");
+    if !setup::has_soft_hsm() {
+        say("SoftHSM is not installed, so the keys are development keys from the environment");
         return Ok(NodeKeys::local());
     }
     say("making a SoftHSM token with the attesting key and the sender's key");
