@@ -7,3 +7,8 @@ pub mod parts;
 
 /// Why a story ended early, with its causes.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,5 +1,7 @@
 //! Formatting, clippy, documentation, licences, bans and sources.
 
+mod links;
+
 use std::{path::PathBuf, process::Command};
 
 use crate::{
@@ -27,6 +29,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--all-features", "--locked"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
+    links::check()?;
     deny()
 }
 
