@@ -13,5 +13,6 @@ mod kills;
 mod mistakes;
 mod program;
 mod reorgs;
+mod seats;
 mod setup;
 mod sketch;
