@@ -143,6 +143,7 @@ impl Attestor {
             return Err(CosignError::new(CosignErrorKind::Contradiction)
                 .because(format!("the DVN contract's vid was {vid} and is now {}", committee.vid)));
         }
+        self.refuse_shared_key(proposal.dst_eid, key, vid)?;
         Ok(Attestation {
             claim: judged.seen.claim,
             confirmations: proposal.confirmations,
@@ -150,6 +151,21 @@ impl Attestor {
             vid,
             target: judged.view.receive_lib,
         })
+    }
+
+    /// The signed hash holds neither chain id nor contract address, only the `vid`: one key with one `vid` on two
+    /// contracts would sign for both at once.
+    fn refuse_shared_key(&self, dst_eid: Eid, key: &Key, vid: Vid) -> Result<(), CosignError> {
+        let address = key.signer.address();
+        let twin = self.keys.iter().find(|(eid, other)| {
+            **eid != dst_eid && other.signer.address() == address && other.vid.get() == Some(&vid)
+        });
+        match twin {
+            Some((eid, _)) => Err(CosignError::new(CosignErrorKind::Key).key(address.to_string()).because(format!(
+                "the DVN contract of eid {eid} has the same vid {vid} and the same key, give each its own"
+            ))),
+            None => Ok(()),
+        }
     }
 
     async fn refuse_if_halted(&self, proposal: &Proposal) -> Result<(), CosignError> {

@@ -186,6 +186,21 @@ async fn a_changed_vid_is_a_contradiction() {
 }
 
 #[tokio::test]
+async fn one_key_does_not_sign_for_two_contracts_with_one_vid() {
+    let setup = Setup::new().await;
+    setup.attestor.cosign(&setup.good()).await.unwrap();
+    let mut claim = Chains::packet(2, b"elsewhere");
+    claim.header.dst_eid = ELSEWHERE;
+    let location = setup.world.lock().send(claim, 80);
+    let elsewhere = Proposal { location, dst_eid: ELSEWHERE, ..setup.good() };
+    assert_eq!(setup.refusal(elsewhere).await, CosignErrorKind::Key);
+    // Another vid tells the contracts apart.
+    let other = Setup::new().await;
+    let location = other.world.lock().send(claim, 80);
+    assert!(other.attestor.cosign(&Proposal { location, ..elsewhere }).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_the_destination_has_is_not_signed_again() {
     let setup = Setup::new().await;
     let claim = Chains::packet(1, b"hello");
