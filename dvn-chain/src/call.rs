@@ -35,6 +35,11 @@ impl Call {
         Self { method: "eth_getBlockByNumber", params: json!([tag, false]) }
     }
 
+    /// A block by hash, without its transactions.
+    pub(crate) fn block_by_hash(hash: B256) -> Self {
+        Self { method: "eth_getBlockByHash", params: json!([hash, false]) }
+    }
+
     pub(crate) fn block_receipts(hash: B256) -> Self {
         Self { method: "eth_getBlockReceipts", params: json!([hash]) }
     }

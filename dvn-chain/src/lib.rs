@@ -15,6 +15,7 @@ mod pairing;
 mod panel;
 pub mod preflight;
 mod profile;
+pub mod proof;
 mod rpc;
 mod seat;
 mod source;

@@ -75,6 +75,9 @@ pub enum PanelError {
     },
 }
 
+/// How long one seat's evidence is waited for before the next seat is asked too.
+const HEDGE: Duration = Duration::from_secs(2);
+
 /// Seats of one chain and the threshold: constants of the configuration, whoever is reachable.
 #[derive(Debug)]
 pub struct Panel {
@@ -186,6 +189,36 @@ impl Panel {
         let need = self.threshold.need();
         let ballot = self.ask(question, |votes| has_agreement(need, votes)).await;
         self.decide(what, ballot)
+    }
+
+    /// The first answer to a question whose answers prove themselves. Seats are asked in their order, the next one when
+    /// those before it failed or take long.
+    ///
+    /// # Errors
+    /// [`PanelError::Missing`].
+    pub(crate) async fn first<T, F, A>(&self, what: &'static str, question: F) -> Result<Agreed<T>, PanelError>
+    where
+        F: Fn(Arc<Seat>) -> A,
+        A: Future<Output = Result<Option<T>, SeatError>>,
+    {
+        let mut waiting = self.seats.iter();
+        let mut pending = FuturesUnordered::new();
+        let mut ballot = Ballot::<()> { votes: Vec::new(), absent: Vec::new() };
+        let until = after(self.deadline);
+        loop {
+            pending.extend(waiting.next().map(|seat| asked(seat, &question)));
+            let patience = if waiting.len() == 0 { until } else { until.min(after(HEDGE)) };
+            match timeout_at(patience, pending.next()).await {
+                Ok(Some((label, Ok(Some(value))))) => return Ok(Agreed { value, voters: vec![label] }),
+                Ok(Some((label, Ok(None)))) => ballot.absent.push((label, Absence::Abstained)),
+                Ok(Some((label, Err(error)))) => ballot.absent.push((label, Absence::Failed(error))),
+                Ok(None) => break,
+                Err(_) if patience == until => break,
+                Err(_) => {}
+            }
+        }
+        self.note_late(&mut ballot);
+        Err(PanelError::Missing { question: what, have: 0, need: 1, absent: ballot.absent })
     }
 
     /// Counts a ballot about one fact.

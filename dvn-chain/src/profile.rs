@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::proof::ReceiptTypes;
+
 /// Which block tag makes a block final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the tags of the Ethereum JSON-RPC specification that can settle a block")]
@@ -59,6 +61,8 @@ pub struct Profile {
     pub log_range: u64,
     /// How gas is bought.
     pub gas: GasRules,
+    /// The receipt types with which a block's hash proves its logs; nothing where they are voted on.
+    pub proof: Option<ReceiptTypes>,
 }
 
 impl ChainClass {
@@ -74,7 +78,18 @@ impl ChainClass {
             // conflux-rust refuses a range of more than 1,000 epochs.
             Self::Conflux => (Duration::from_millis(1_250), 1_000),
         };
-        Profile { finality: Finality::Finalized, block_time, log_range, gas: self.gas() }
+        Profile { finality: Finality::Finalized, block_time, log_range, gas: self.gas(), proof: self.proof() }
+    }
+
+    /// Only classes whose encodings were checked against recorded blocks. Polygon and BNB Smart Chain were not; a Conflux
+    /// eSpace hash is that of the core chain's header, which no `eth_` method gives.
+    const fn proof(self) -> Option<ReceiptTypes> {
+        match self {
+            Self::Ethereum => Some(ReceiptTypes { extra: &[] }),
+            Self::OpStack => Some(ReceiptTypes { extra: &[0x7e] }),
+            Self::Arbitrum => Some(ReceiptTypes { extra: &[0x64, 0x65, 0x66, 0x68, 0x69, 0x6a, 0x78] }),
+            Self::Polygon | Self::Bsc | Self::Conflux | Self::Generic => None,
+        }
     }
 
     const fn gas(self) -> GasRules {

@@ -4,6 +4,7 @@
 //! to authenticated block hash), the receipts (block hash to logs) and the state reads (send configuration and nonce).
 
 mod evidence;
+mod proven;
 mod receipts;
 mod state;
 
@@ -29,6 +30,7 @@ use crate::{
     pairing::{self, Finding},
     panel::{Agreed, Panel, PanelError},
     profile::Finality,
+    proof::ReceiptTypes,
     source::SourceContracts,
 };
 
@@ -42,6 +44,8 @@ pub struct VerifierConfig {
     pub finality: Finality,
     /// The operator's confirmations: with [`Finality::Latest`] they alone settle a block.
     pub floor: Confirmations,
+    /// The receipt types with which a block's hash proves its logs; nothing where seats vote on the logs.
+    pub proof: Option<ReceiptTypes>,
 }
 
 /// Verifies packets of one EVM chain by asking every seat of a panel about every fact.
@@ -60,7 +64,7 @@ impl EvmVerifier {
     /// A verifier over this panel's chain, which remembers final hashes in `finalized`.
     #[must_use]
     pub fn new(panel: Arc<Panel>, config: VerifierConfig, finalized: Arc<dyn FinalizedHashes>) -> Self {
-        let receipts = Receipts::new(Arc::clone(&panel), &config.contracts);
+        let receipts = Receipts::new(Arc::clone(&panel), &config.contracts, config.proof);
         Self { panel, config, finalized, receipts }
     }
 
@@ -155,7 +159,7 @@ impl Verifier for EvmVerifier {
         }
         let receipts = self.receipts.of_block(location.block, location.tx_hash, is_settled).await;
         let receipts = receipts.map_err(|it| self.error(it, number, is_settled))?;
-        let Some((found, logs)) = self.found(location, receipts.value.get(&location.tx_hash)) else {
+        let Some((found, logs)) = self.found(location, receipts.value.at(location)) else {
             return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
         let at = head.latest.max(number);
@@ -175,7 +179,7 @@ impl Verifier for EvmVerifier {
             logs,
             panel: &self.panel,
             anchor: &anchored,
-            receipts: &receipts.voters,
+            receipts: &receipts,
             state: &state,
         });
         let claim = found.claim;

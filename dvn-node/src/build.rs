@@ -57,9 +57,9 @@ fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::
         legacy_send_libs: Vec::new(),
         dvn: source.contracts.dvn,
     };
-    let finality = network.finality;
-    let verifier = VerifierConfig { contracts: contracts.clone(), finality, floor: network.confirmations };
-    let profile = network.class.profile();
+    let (profile, finality) = (network.class.profile(), network.finality);
+    let verifier =
+        VerifierConfig { contracts: contracts.clone(), finality, floor: network.confirmations, proof: profile.proof };
     let scanner = SourceConfig {
         contracts,
         finality,

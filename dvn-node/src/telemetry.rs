@@ -120,6 +120,7 @@ fn describe() {
     describe_counter!(family::SUBMISSION_SUCCESS, "Attestations whose PayloadVerified was read on the target chain.");
     describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
     describe_counter!("dvn_equivocations_total", "Packets held because their slot was signed with another payload.");
+    describe_counter!("dvn_bad_evidence_total", "Blocks whose evidence from a seat does not hash to the agreed block.");
     describe_counter!("dvn_rpc_requests_total", "Requests to a chain's seats, by method and outcome.");
     describe_counter!(
         "dvn_suspicious_packets_total",

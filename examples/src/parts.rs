@@ -41,7 +41,9 @@ pub fn source(panel: &Arc<Panel>, chain: &devnet::Chain) -> EvmSource {
 /// Convinces itself of packets, and remembers the hashes of final blocks in `finalized`.
 #[must_use]
 pub fn verifier(panel: &Arc<Panel>, chain: &devnet::Chain, finalized: Arc<dyn FinalizedHashes>) -> EvmVerifier {
-    let config = VerifierConfig { contracts: contracts(chain), finality: profile().finality, floor: FLOOR };
+    let profile = profile();
+    let config =
+        VerifierConfig { contracts: contracts(chain), finality: profile.finality, floor: FLOOR, proof: profile.proof };
     EvmVerifier::new(Arc::clone(panel), config, finalized)
 }
 

@@ -7,7 +7,10 @@ use dvn_core::{
 };
 use serde_json::{Value, json};
 
-use super::{receipts::TransactionLogs, state::SourceState};
+use super::{
+    receipts::{Reading, TransactionLogs},
+    state::SourceState,
+};
 use crate::{
     anchor::Anchored,
     panel::{Agreed, Panel},
@@ -25,7 +28,7 @@ pub(super) struct Convinced<'a> {
     pub(super) logs: &'a TransactionLogs,
     pub(super) panel: &'a Panel,
     pub(super) anchor: &'a Agreed<Anchored>,
-    pub(super) receipts: &'a [String],
+    pub(super) receipts: &'a Agreed<Reading>,
     pub(super) state: &'a Agreed<SourceState>,
 }
 
@@ -33,7 +36,7 @@ pub(super) fn bundle(facts: &Convinced<'_>) -> EvidenceBundle {
     let Convinced { chain, location, head, claim, assigned, logs, panel, anchor, receipts, state } = *facts;
     let threshold = panel.threshold();
     let document = json!({
-        "kind": "votes",
+        "kind": if receipts.value.root().is_some() { "proof" } else { "votes" },
         "chain": { "name": chain.name, "eid": chain.eid.0 },
         "block": { "number": location.block.number.0, "hash": location.block.hash, "time": anchor.value.time.0 },
         "transaction": location.tx_hash,
@@ -49,11 +52,19 @@ pub(super) fn bundle(facts: &Convinced<'_>) -> EvidenceBundle {
             "seats": threshold.seats(),
             "threshold": threshold.need(),
             "block_hash": anchor.voters,
-            "receipts": receipts,
+            "receipts": source_of(receipts),
             "state": state.voters,
         },
     });
     EvidenceBundle::new(document.to_string())
+}
+
+/// How the logs are known: by the root that they hash to, or by those who voted for them.
+fn source_of(receipts: &Agreed<Reading>) -> Value {
+    match receipts.value.root() {
+        Some(root) => json!({ "proven": root, "served_by": receipts.voters }),
+        None => json!({ "voted": receipts.voters }),
+    }
 }
 
 fn described(claim: &Claim) -> Value {

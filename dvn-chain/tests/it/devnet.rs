@@ -62,7 +62,12 @@ fn contracts(chain: &devnet::Chain) -> SourceContracts {
 }
 
 fn verifier(chain: &devnet::Chain) -> EvmVerifier {
-    let config = VerifierConfig { contracts: contracts(chain), finality: Finality::Finalized, floor: Confirmations(1) };
+    let config = VerifierConfig {
+        contracts: contracts(chain),
+        finality: Finality::Finalized,
+        floor: Confirmations(1),
+        proof: ChainClass::Ethereum.profile().proof,
+    };
     EvmVerifier::new(panel(chain), config, Arc::new(Hashes::default()))
 }
 

@@ -10,6 +10,7 @@ mod devnet;
 mod fakes;
 mod node;
 mod preflight;
+mod proof;
 mod seat;
 mod source;
 mod submitter;

@@ -23,7 +23,7 @@ fn shown(error: &VerifyError) -> String {
 
 async fn failure(panel: Arc<Panel>) -> VerifyError {
     let finality = dvn_chain::Finality::Finalized;
-    let config = VerifierConfig { contracts: world::contracts(), finality, floor: Confirmations(1) };
+    let config = VerifierConfig { contracts: world::contracts(), finality, floor: Confirmations(1), proof: None };
     let verifier = EvmVerifier::new(panel, config, Arc::new(Hashes::default()));
     verifier.verify(&world::World::default().location(70, 1)).await.unwrap_err()
 }

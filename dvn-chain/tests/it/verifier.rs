@@ -24,8 +24,12 @@ fn verifier(panel: Arc<Panel>) -> EvmVerifier {
 }
 
 fn with_hashes(panel: Arc<Panel>, hashes: Arc<Hashes>) -> EvmVerifier {
-    let config =
-        VerifierConfig { contracts: world::contracts(), finality: Finality::Finalized, floor: Confirmations(10) };
+    let config = VerifierConfig {
+        contracts: world::contracts(),
+        finality: Finality::Finalized,
+        floor: Confirmations(10),
+        proof: None,
+    };
     EvmVerifier::new(panel, config, hashes)
 }
 
