@@ -1,7 +1,8 @@
-//! Turns a packet's location into evidence by the agreement of seats.
+//! Turns a packet's location into evidence.
 //!
-//! Three parts stand behind it, so that proofs can take the place of votes without touching the rest: the anchor (height
-//! to authenticated block hash), the receipts (block hash to logs) and the state reads (send configuration and nonce).
+//! Three parts stand behind it, each replaceable without touching the rest: the anchor (height to authenticated block
+//! hash, by the agreement of seats), the receipts (block hash to logs, by proof where the chain's class allows it and by
+//! vote elsewhere) and the state reads (send configuration and nonce, by vote).
 
 mod evidence;
 mod proven;
@@ -48,7 +49,8 @@ pub struct VerifierConfig {
     pub proof: Option<ReceiptTypes>,
 }
 
-/// Verifies packets of one EVM chain by asking every seat of a panel about every fact.
+/// Verifies packets of one EVM chain. Every seat of the panel is asked about the block hash and the state; a block's logs
+/// are proven from the agreed hash, or voted on where [`VerifierConfig::proof`] is empty.
 ///
 /// # Relies on
 /// Fewer seats than the threshold lie in the same way at the same time.
