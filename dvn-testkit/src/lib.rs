@@ -38,6 +38,32 @@
 //! contracts and the Solidity compiler under the build folder, in pinned versions. In tests,
 //! [`Toolchain::for_test`](toolchain::Toolchain::for_test) finds them or skips the test.
 //!
+//! # Nodes that fail and lie
+//!
+//! A [`FaultProxy`](proxy::FaultProxy) stands in front of any node, passes on what no rule is for, and remembers every
+//! call. Its rules break the transport, change single answers, or serve a forged branch whose hashes, receipts and
+//! proofs all fit, to everybody or to one client. `cargo run -p dvn-testkit --example fault_proxy` runs it alone; its
+//! rules are then scripted over HTTP.
+//!
+//! ```no_run
+//! use dvn_testkit::proxy::{Client, Fault, FaultProxy, ForgedBranch, Rule};
+//!
+//! # async fn example(node: url::Url) -> Result<(), Box<dyn std::error::Error>> {
+//! let proxy = FaultProxy::start(node).await?;
+//! // One client gets no logs three times, and then old ones.
+//! let dvn = Client::header("user-agent", "dvn");
+//! proxy.add(Rule::new(Fault::Hang).method("eth_getLogs").from(dvn.clone()).times(3));
+//! proxy.add(Rule::new(Fault::StaleHead { blocks: 20 }).from(dvn));
+//! // Whoever comes with this query is on a branch that nobody mined.
+//! let branch = ForgedBranch::at(1_000).log(Default::default(), [], b"hello".to_vec());
+//! proxy.add(Rule::new(Fault::Forge(branch)).from(Client::query("victim")));
+//!
+//! // Point the program under test to `proxy.url()` or `proxy.ws_url()`. Then:
+//! assert!(proxy.traffic().iter().any(|exchange| exchange.method == "eth_getLogs"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it does not do
 //!
 //! It knows nothing of this project's other crates: hashes, packets and signatures are its own reading of the
@@ -52,6 +78,7 @@ pub mod contracts;
 pub mod devnet;
 pub mod keys;
 pub mod node;
+pub mod proxy;
 pub mod rpc;
 pub mod softhsm;
 pub mod toolchain;

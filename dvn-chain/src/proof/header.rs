@@ -1,10 +1,10 @@
 use alloy::{
-    primitives::{Address, B64, B256, Bloom, Bytes, U64, U256, keccak256},
-    rlp::{self, Encodable},
+    primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, U64, U256, keccak256},
+    rlp::Encodable,
 };
 use serde::Deserialize;
 
-use super::ProofError;
+use super::{ProofError, encode::list};
 
 /// A header as the Ethereum JSON-RPC gives it, of any fork from Frontier on. OP Stack and Arbitrum headers have this
 /// form too. Unknown fields are ignored: where they are hashed, the hash does not fit.
@@ -40,6 +40,10 @@ pub struct Header {
     pub parent_beacon_block_root: Option<B256>,
     /// EIP-7685, Prague.
     pub requests_hash: Option<B256>,
+    /// EIP-7928, Amsterdam.
+    pub block_access_list_hash: Option<B256>,
+    /// EIP-7843, Amsterdam: the consensus layer's slot.
+    pub slot_number: Option<U64>,
 }
 
 impl Header {
@@ -48,23 +52,30 @@ impl Header {
     /// # Errors
     /// [`ProofError::HeaderGap`].
     pub fn hash(&self) -> Result<B256, ProofError> {
-        let mut fields = self.first_fields();
+        let mut fields = self.first_fields().to_vec();
         let mut is_over = false;
         for field in self.fork_fields() {
             match field {
                 Some(_) if is_over => return Err(ProofError::HeaderGap),
-                Some(field) => field.encode(&mut fields),
+                Some(field) => fields.push(field),
                 None => is_over = true,
             }
         }
-        let mut encoded = Vec::with_capacity(fields.len().saturating_add(4));
-        rlp::Header { list: true, payload_length: fields.len() }.encode(&mut encoded);
-        encoded.extend_from_slice(&fields);
+        let mut encoded = Vec::with_capacity(800);
+        list(&fields, &mut encoded);
         Ok(keccak256(encoded))
     }
 
-    fn first_fields(&self) -> Vec<u8> {
-        let fields: [&dyn Encodable; 15] = [
+    /// Whether the block may hold a log of this address with this first topic. A bloom filter errs to one side: `false`
+    /// is certain of a header that hashes to its block, `true` means that the receipts must be read.
+    #[must_use]
+    pub fn may_hold_log(&self, address: Address, topic0: B256) -> bool {
+        self.logs_bloom.contains_input(BloomInput::Raw(address.as_slice()))
+            && self.logs_bloom.contains_input(BloomInput::Raw(topic0.as_slice()))
+    }
+
+    fn first_fields(&self) -> [&dyn Encodable; 15] {
+        [
             &self.parent_hash,
             &self.sha3_uncles,
             &self.miner,
@@ -80,13 +91,10 @@ impl Header {
             &self.extra_data,
             &self.mix_hash,
             &self.nonce,
-        ];
-        let mut encoded = Vec::with_capacity(700);
-        fields.iter().for_each(|field| field.encode(&mut encoded));
-        encoded
+        ]
     }
 
-    fn fork_fields(&self) -> [Option<&dyn Encodable>; 6] {
+    fn fork_fields(&self) -> [Option<&dyn Encodable>; 8] {
         fn field<T: Encodable>(value: Option<&T>) -> Option<&dyn Encodable> {
             value.map(|value| value as &dyn Encodable)
         }
@@ -97,6 +105,8 @@ impl Header {
             field(self.excess_blob_gas.as_ref()),
             field(self.parent_beacon_block_root.as_ref()),
             field(self.requests_hash.as_ref()),
+            field(self.block_access_list_hash.as_ref()),
+            field(self.slot_number.as_ref()),
         ]
     }
 }

@@ -1,20 +1,16 @@
-use alloy::{
-    primitives::{Address, B256, Bloom, BloomInput, Bytes, U64},
-    rlp::{self, Encodable},
-};
+use alloy::primitives::{Address, B256, Bloom, Bytes, U64};
 use serde::Deserialize;
 
-use super::ProofError;
+use super::{ProofError, bloom::BloomHashes, encode::Committed};
 
 /// The types of EIP-2718 that every chain knows: legacy, 2930, 1559, 4844 and 7702.
 const USUAL: [u64; 5] = [0, 1, 2, 3, 4];
-/// A deposit of the OP Stack.
-const DEPOSIT: u64 = 0x7e;
-/// A transaction from before Nitro; its receipt has no type prefix.
-const ARBITRUM_LEGACY: u64 = 0x78;
 
-/// Which receipt types a class of chains has beside those of Ethereum. Any other type fails to prove: its encoding may
-/// differ.
+/// Which receipt types a class of chains has beside those of Ethereum (0 to 4). Any other type fails to prove: its
+/// encoding may differ.
+///
+/// Known are 0x7e, a deposit of the OP Stack, and those of Arbitrum: 0x64 to 0x6a, and 0x78 from before Nitro, whose
+/// receipts are encoded as those of type 0, so that the trie does not tell the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a plain list")]
 pub struct ReceiptTypes {
@@ -59,72 +55,34 @@ pub struct Log {
 }
 
 impl Receipt {
-    /// The receipt's value in the trie, at this position, where so many logs of the block came before.
-    pub(super) fn encoded(&self, types: ReceiptTypes, index: usize, first_log: usize) -> Result<Vec<u8>, ProofError> {
-        let kind = self.kind.map_or(0, |kind| kind.to());
-        let unknown = ProofError::UnknownType { index, kind };
-        if !USUAL.contains(&kind) && !types.extra.contains(&kind) {
-            return Err(unknown);
-        }
-        let bloom = self.bloom();
+    /// What the trie commits to at this position, where so many logs of the block came before. Whatever the receipt says
+    /// beside that must fit to it.
+    pub(super) fn committed<'a>(
+        &'a self,
+        types: ReceiptTypes,
+        index: usize,
+        first_log: usize,
+        hashes: &mut BloomHashes<'a>,
+    ) -> Result<Committed<'a>, ProofError> {
+        let kind = types.known(self.kind.unwrap_or_default().to(), index)?;
         let contradiction = |what| Err(ProofError::Inconsistent { index, what });
         if self.transaction_index.is_some_and(|it| it != U64::from(index)) {
             return contradiction("transactionIndex");
         }
-        if self.logs_bloom.is_some_and(|it| it != bloom) {
-            return contradiction("logsBloom");
-        }
         if (first_log..).zip(&self.logs).any(|(at, log)| log.log_index.is_some_and(|it| it != U64::from(at))) {
             return contradiction("logIndex");
         }
-        let mut encoded = match kind {
-            0 | ARBITRUM_LEGACY => Vec::new(),
-            kind => vec![u8::try_from(kind).map_err(|_| unknown)?],
-        };
-        list(&self.fields(kind, &bloom), &mut encoded);
-        Ok(encoded)
-    }
-
-    fn fields(&self, kind: u64, bloom: &Bloom) -> Vec<u8> {
-        let mut fields = Vec::new();
-        match (self.status, self.root) {
-            (None, Some(root)) => root.encode(&mut fields),
-            (status, _) => status.unwrap_or_default().encode(&mut fields),
+        let bloom = hashes.bloom(&self.logs);
+        if self.logs_bloom.is_some_and(|it| it != bloom) {
+            return contradiction("logsBloom");
         }
-        self.cumulative_gas_used.encode(&mut fields);
-        bloom.encode(&mut fields);
-        let mut logs = Vec::new();
-        self.logs.iter().for_each(|log| log.encode(&mut logs));
-        list(&logs, &mut fields);
-        // Before Canyon the nonce was stored and not hashed: it counts only with a version (OP Stack, deposits).
-        if let (DEPOSIT, Some(version)) = (kind, self.deposit_receipt_version) {
-            self.deposit_nonce.unwrap_or_default().encode(&mut fields);
-            version.encode(&mut fields);
-        }
-        fields
-    }
-
-    fn bloom(&self) -> Bloom {
-        let mut bloom = Bloom::ZERO;
-        for log in &self.logs {
-            bloom.accrue(BloomInput::Raw(log.address.as_slice()));
-            log.topics.iter().for_each(|topic| bloom.accrue(BloomInput::Raw(topic.as_slice())));
-        }
-        bloom
+        Ok(Committed { receipt: self, kind, bloom })
     }
 }
 
-impl Log {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut fields = Vec::new();
-        self.address.encode(&mut fields);
-        self.topics.encode(&mut fields);
-        self.data.encode(&mut fields);
-        list(&fields, out);
+impl ReceiptTypes {
+    fn known(self, kind: u64, index: usize) -> Result<u8, ProofError> {
+        let is_known = USUAL.contains(&kind) || self.extra.contains(&kind);
+        u8::try_from(kind).ok().filter(|_| is_known).ok_or(ProofError::UnknownType { index, kind })
     }
-}
-
-fn list(payload: &[u8], out: &mut Vec<u8>) {
-    rlp::Header { list: true, payload_length: payload.len() }.encode(out);
-    out.extend_from_slice(payload);
 }

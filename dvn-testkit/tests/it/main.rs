@@ -5,4 +5,5 @@ mod chains;
 mod configs;
 mod decoys;
 mod flow;
+mod proxy;
 mod support;
