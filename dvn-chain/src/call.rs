@@ -1,5 +1,7 @@
 //! The JSON-RPC calls that this crate makes, and the reading of contract results.
 
+use std::sync::Arc;
+
 use alloy::{
     primitives::{Address, B256, Bytes},
     sol_types::SolCall,
@@ -8,7 +10,7 @@ use dvn_core::ids::BlockNumber;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::seat::SeatError;
+use crate::seat::{SeatError, Told};
 
 /// A method with its parameters.
 #[derive(Clone, Debug)]
@@ -56,8 +58,26 @@ impl Call {
 
     /// A view function at the end of a block.
     pub(crate) fn view(to: Address, call: &impl SolCall, at: BlockNumber) -> Self {
-        let data = Bytes::from(call.abi_encode());
+        Self::raw_view(to, &Bytes::from(call.abi_encode()), at)
+    }
+
+    /// A view function at the end of a block, encoded already.
+    pub(crate) fn raw_view(to: Address, data: &Bytes, at: BlockNumber) -> Self {
         Self { method: "eth_call", params: json!([{ "to": to, "data": data }, hex(at.0)]) }
+    }
+
+    /// Creation code that is run and never stored.
+    pub(crate) fn program(code: &Bytes, at: BlockNumber) -> Self {
+        Self { method: "eth_call", params: json!([{ "data": code }, hex(at.0)]) }
+    }
+
+    /// Slots of a contract with their proof; keys are padded, since some nodes refuse shorter ones.
+    pub(crate) fn proof(of: Address, slots: &[B256], at: BlockNumber) -> Self {
+        Self { method: "eth_getProof", params: json!([of, slots, hex(at.0)]) }
+    }
+
+    pub(crate) fn logs_of_block(hash: B256, addresses: &[Address]) -> Self {
+        Self { method: "eth_getLogs", params: json!([{ "blockHash": hash, "address": addresses }]) }
     }
 
     pub(crate) fn code(of: Address, at: BlockNumber) -> Self {
@@ -102,6 +122,13 @@ impl Answers {
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<T, SeatError> {
         let value = self.raw()?;
         serde_json::from_value(value).map_err(|error| SeatError::malformed(error.to_string()))
+    }
+
+    /// The next answer as plain JSON-RPC, with its text.
+    pub(crate) fn next_told<T: DeserializeOwned>(&mut self) -> Result<Told<T>, SeatError> {
+        let raw: Arc<str> = Arc::from(self.raw()?.to_string());
+        let value = serde_json::from_str(&raw).map_err(|error| SeatError::malformed(error.to_string()))?;
+        Ok(Told { value, raw })
     }
 
     /// The next answer as a contract's return value.

@@ -1,30 +1,40 @@
 //! EVM chains for a DVN: reads them by the agreement of a fixed number of seats, and writes to them.
 //!
-//! [`EvmSource`] hints at packets, [`EvmVerifier`] convinces itself of one, [`EvmSubmitter`] puts attestations on chain.
-//! All three ask a [`Panel`]: several [`Seat`]s and a threshold that never shrinks. A seat that is late, silent or
+//! [`EvmSource`] hints at packets and [`EvmVerifier`] convinces itself of one, both over one [`EvmReader`] of the source
+//! chain; [`EvmSubmitter`] puts attestations on chain. All of them ask a [`Panel`]: several [`Seat`]s and a threshold that never shrinks. A seat that is late, silent or
 //! malformed loses its vote and nothing more; two seats that differ about a final fact stop the chain.
 //!
 //! Whatever a seat says is untrusted text: it is bounded in size, parsed by this crate's own tolerant types, and never
 //! printed together with the seat's URL.
 
 mod anchor;
+mod bundle;
 mod call;
 mod contracts;
 mod head;
+mod headers;
+mod heads;
+mod link;
 mod pairing;
 mod panel;
 pub mod preflight;
 mod profile;
 pub mod proof;
+mod reader;
+mod receipts;
 mod rpc;
 mod seat;
 mod source;
+mod state;
 mod submit;
 mod verifier;
 
+pub use anchor::{Anchor, Authentic};
+pub use link::Link;
 pub use panel::{Absence, Panel, PanelError, PanelSetupError};
 pub use profile::{ChainClass, Finality, GasRules, Profile};
+pub use reader::{EvmReader, SourceConfig, SourceContracts};
 pub use seat::{RedactedUrl, Seat, SeatConfig, SeatError, SeatSetupError, UrlError};
-pub use source::{EvmSource, SourceConfig, SourceContracts};
+pub use source::EvmSource;
 pub use submit::{EvmSubmitter, FeeCaps, SubmitterConfig};
-pub use verifier::{EvmVerifier, VerifierConfig};
+pub use verifier::EvmVerifier;

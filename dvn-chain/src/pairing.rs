@@ -13,14 +13,14 @@ use alloy::{
 };
 use dvn_core::{
     ids::Eid,
-    packet::{Claim, Packet, PacketError},
+    packet::{Claim, Header, Packet, PacketError},
 };
 use thiserror::Error;
 
 use crate::{
     contracts::{Endpoint, LegacySendUln, SendUln},
+    reader::SourceContracts,
     rpc::Log,
-    source::SourceContracts,
 };
 
 /// What a `PacketSent` of the endpoint turned out to be.
@@ -81,6 +81,8 @@ impl Suspicion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Paired {
     pub(crate) log_index: u64,
+    /// The packet's header, whatever is suspicious about its send: the endpoint has counted it.
+    pub(crate) header: Option<Header>,
     pub(crate) finding: Finding,
 }
 
@@ -100,7 +102,8 @@ pub(crate) fn pair(eid: Eid, contracts: &SourceContracts, logs: &[Log]) -> Vec<P
     for log in sorted {
         if log.address == contracts.endpoint && topic(log) == Some(Endpoint::PacketSent::SIGNATURE_HASH) {
             let judged = if unsound { Err(Suspicion::SharedIndex) } else { judge(eid, contracts, log, &pending) };
-            found.push(Paired { log_index: log.index, finding: judged.unwrap_or_else(Finding::Suspicious) });
+            let finding = judged.unwrap_or_else(Finding::Suspicious);
+            found.push(Paired { log_index: log.index, header: header(eid, log), finding });
             pending.clear();
         } else if contracts.send_libs.contains(&log.address) && topic(log) == Some(SendUln::DVNFeePaid::SIGNATURE_HASH)
         {
@@ -113,6 +116,12 @@ pub(crate) fn pair(eid: Eid, contracts: &SourceContracts, logs: &[Log]) -> Vec<P
 /// Whether the log is a packet of the first endpoint version's library, which this crate recognises and never attests.
 pub(crate) fn is_legacy_packet(log: &Log) -> bool {
     topic(log) == Some(LegacySendUln::PacketSent::SIGNATURE_HASH)
+}
+
+fn header(eid: Eid, log: &Log) -> Option<Header> {
+    let sent: Endpoint::PacketSent = decode(log)?;
+    let header = Packet::decode(&sent.encodedPayload).ok()?.header;
+    (header.src_eid == eid).then_some(header)
 }
 
 fn judge(

@@ -1,97 +1,62 @@
 //! A chain's seats and the threshold of equal answers that makes a fact.
 
+mod error;
+mod identity;
+
 use std::{
-    fmt::{self, Debug},
+    fmt::Debug,
     future::Future,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use dvn_core::{
     ports::Chain,
-    quorum::{self, Poll, Threshold},
+    quorum::{Domain, Electorate, Poll, Quotas, Shortfall, Threshold},
 };
 use futures::stream::{FuturesUnordered, StreamExt};
-use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::error::{Absence, PanelError, PanelSetupError};
+use self::identity::Identity;
 use crate::seat::{Seat, SeatError};
-
-/// Why seats and a threshold do not make a panel.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum PanelSetupError {
-    /// The threshold was made for another number of seats.
-    #[error("{seats} seats, but the threshold counts {counted}")]
-    SeatCount {
-        /// Seats given.
-        seats: usize,
-        /// Seats that the threshold was made for.
-        counted: usize,
-    },
-    /// One endpoint would vote twice.
-    #[error("two seats are the same endpoint at {0}; give each seat its own")]
-    Duplicate(String),
-}
-
-/// Why a seat's vote is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Absence {
-    /// It failed.
-    #[error(transparent)]
-    Failed(SeatError),
-    /// It does not know what was asked about, or is behind.
-    #[error("does not have it yet")]
-    Abstained,
-    /// The others agreed, or the deadline passed, before it answered.
-    #[error("too late")]
-    Late,
-}
-
-/// Why a question has no agreed answer.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PanelError {
-    /// Too few usable answers.
-    #[error("{question}: {have} of {need} votes{}", Reasons(absent))]
-    Missing {
-        /// What was asked.
-        question: &'static str,
-        /// Votes that came.
-        have: usize,
-        /// The threshold.
-        need: usize,
-        /// Seats without a vote, with the reason.
-        absent: Vec<(String, Absence)>,
-    },
-    /// Two well-formed answers that differ.
-    #[error("{question}: {votes}")]
-    Contradiction {
-        /// What was asked.
-        question: &'static str,
-        /// Who said what.
-        votes: String,
-    },
-}
 
 /// How long one seat's evidence is waited for before the next seat is asked too.
 const HEDGE: Duration = Duration::from_secs(2);
+/// The operator's word for itself.
+const OWN: &str = "self";
+/// The word for a client family that is not known.
+const UNKNOWN: &str = "unknown";
 
-/// Seats of one chain and the threshold: constants of the configuration, whoever is reachable.
+/// Seats of one chain, the threshold and the quotas: constants of the configuration, whoever is reachable.
 #[derive(Debug)]
 pub struct Panel {
     chain: Chain,
     seats: Vec<Arc<Seat>>,
-    threshold: Threshold,
+    electorate: Electorate,
+    identity: Option<Identity>,
     deadline: Duration,
     grace: Duration,
+    /// Where the next round of questions that one seat can answer begins.
+    turn: AtomicUsize,
+}
+
+/// What one seat said.
+#[derive(Clone, Debug)]
+pub(crate) struct Vote<T> {
+    /// The seat's position in its panel.
+    pub(crate) seat: usize,
+    pub(crate) label: String,
+    pub(crate) value: T,
 }
 
 /// All that the seats said to one question.
 #[derive(Debug)]
 pub(crate) struct Ballot<T> {
-    pub(crate) votes: Vec<(String, T)>,
+    pub(crate) votes: Vec<Vote<T>>,
     pub(crate) absent: Vec<(String, Absence)>,
 }
 
@@ -102,21 +67,44 @@ pub(crate) struct Agreed<T> {
     pub(crate) voters: Vec<String>,
 }
 
+impl<T> Agreed<T> {
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Agreed<U> {
+        Agreed { value: with(self.value), voters: self.voters }
+    }
+}
+
 impl Panel {
     /// A panel of these seats.
     ///
     /// # Errors
     /// [`PanelSetupError`].
     pub fn try_new(chain: Chain, seats: Vec<Arc<Seat>>, threshold: Threshold) -> Result<Self, PanelSetupError> {
-        if seats.len() != threshold.seats() {
-            return Err(PanelSetupError::SeatCount { seats: seats.len(), counted: threshold.seats() });
-        }
         for (at, seat) in seats.iter().enumerate() {
             if seats.iter().take(at).any(|earlier| earlier.same_endpoint(seat)) {
                 return Err(PanelSetupError::Duplicate(seat.label().to_owned()));
             }
         }
-        Ok(Self { chain, seats, threshold, deadline: Duration::from_secs(10), grace: Duration::from_millis(250) })
+        let electorate = Electorate::try_new(threshold, Quotas::default(), domains(&seats))?;
+        let (deadline, grace) = (Duration::from_secs(10), Duration::from_millis(250));
+        Ok(Self { chain, seats, electorate, identity: None, deadline, grace, turn: AtomicUsize::new(0) })
+    }
+
+    /// Asks for more than a number of votes: who must be among those who agree. A seat whose operator is `self` is one of
+    /// our own; a client `unknown` counts for no quota.
+    ///
+    /// # Errors
+    /// [`PanelSetupError::Electorate`] where not even all seats meet a quota.
+    pub fn with_quotas(mut self, quotas: Quotas) -> Result<Self, PanelSetupError> {
+        self.electorate = Electorate::try_new(self.electorate.threshold(), quotas, domains(&self.seats))?;
+        Ok(self)
+    }
+
+    /// Lets no seat vote that is on another chain: its chain id is compared with this one, and its first block's hash with
+    /// that of the others, at first, after its connection broke, and every ten minutes.
+    #[must_use]
+    pub fn with_chain_id(mut self, chain_id: u64) -> Self {
+        self.identity = Some(Identity::new(chain_id, self.seats.len()));
+        self
     }
 
     /// Sets the longest wait for a question, and for stragglers once the threshold agrees. The default is 10 seconds and
@@ -137,46 +125,80 @@ impl Panel {
     /// The threshold.
     #[must_use]
     pub const fn threshold(&self) -> Threshold {
-        self.threshold
+        self.electorate.threshold()
+    }
+
+    /// The seats, in their order.
+    pub(crate) fn seats(&self) -> &[Arc<Seat>] {
+        &self.seats
+    }
+
+    /// Whose votes make a fact.
+    pub(crate) const fn electorate(&self) -> &Electorate {
+        &self.electorate
+    }
+
+    /// A panel of the same seats whose chain nobody has checked yet, to ask them about it.
+    pub(crate) fn unidentified(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            seats: self.seats.clone(),
+            electorate: self.electorate.clone(),
+            identity: None,
+            deadline: self.deadline,
+            grace: self.grace,
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// Asks all seats at once. A seat that answers `None` abstains. Waits for everybody up to the deadline, and only a
     /// short grace once the votes are `enough`.
-    pub(crate) async fn ask<T, F, A>(&self, question: F, enough: impl Fn(&[(String, T)]) -> bool) -> Ballot<T>
+    pub(crate) async fn ask<T, F, A>(&self, question: F, enough: impl Fn(&[Vote<T>]) -> bool) -> Ballot<T>
     where
         F: Fn(Arc<Seat>) -> A,
         A: Future<Output = Result<Option<T>, SeatError>>,
     {
-        let mut pending: FuturesUnordered<_> = self.seats.iter().map(|seat| asked(seat, &question)).collect();
+        self.ask_each(|_, seat| question(seat), enough).await
+    }
+
+    /// As [`Panel::ask`]; the question knows the seat's position.
+    pub(crate) async fn ask_each<T, F, A>(&self, question: F, enough: impl Fn(&[Vote<T>]) -> bool) -> Ballot<T>
+    where
+        F: Fn(usize, Arc<Seat>) -> A,
+        A: Future<Output = Result<Option<T>, SeatError>>,
+    {
+        let mut pending: FuturesUnordered<_> =
+            (0..self.seats.len()).map(|position| self.asked(position, &question)).collect();
         let mut ballot = Ballot { votes: Vec::new(), absent: Vec::new() };
         let mut until = after(self.deadline);
         let mut is_enough = false;
-        while let Ok(Some((label, answer))) = timeout_at(until, pending.next()).await {
-            match answer {
-                Ok(Some(vote)) => ballot.votes.push((label, vote)),
-                Ok(None) => ballot.absent.push((label, Absence::Abstained)),
-                Err(error) => ballot.absent.push((label, Absence::Failed(error))),
-            }
+        while let Ok(Some((position, answer))) = timeout_at(until, pending.next()).await {
+            ballot.take(position, self.label(position), answer);
             if !is_enough && enough(&ballot.votes) {
                 is_enough = true;
                 until = until.min(after(self.grace));
             }
         }
+        self.dismiss_foreign(&mut ballot);
         self.note_late(&mut ballot);
         ballot
     }
 
-    /// Asks all seats until the threshold has answered anything at all.
+    /// Asks all seats until voters who suffice have answered anything at all.
     pub(crate) async fn gather<T, F, A>(&self, question: F) -> Ballot<T>
     where
         F: Fn(Arc<Seat>) -> A,
         A: Future<Output = Result<Option<T>, SeatError>>,
     {
-        let need = self.threshold.need();
-        self.ask(question, |votes| votes.len() >= need).await
+        self.ask(question, |votes| self.suffices(votes)).await
     }
 
-    /// The fact that at least the threshold of seats states and nobody denies.
+    /// Whether these voters make a fact if they agree.
+    pub(crate) fn suffices<T>(&self, votes: &[Vote<T>]) -> bool {
+        self.electorate.shortfall(votes.iter().map(|vote| vote.seat)).is_none()
+    }
+
+    /// The fact that voters who suffice state and nobody denies.
     ///
     /// # Errors
     /// [`PanelError::Missing`] or [`PanelError::Contradiction`], the latter whoever has the majority.
@@ -186,13 +208,22 @@ impl Panel {
         F: Fn(Arc<Seat>) -> A,
         A: Future<Output = Result<Option<T>, SeatError>>,
     {
-        let need = self.threshold.need();
-        let ballot = self.ask(question, |votes| has_agreement(need, votes)).await;
+        self.agree_each(what, |_, seat| question(seat)).await
+    }
+
+    /// As [`Panel::agree`]; the question knows the seat's position.
+    pub(crate) async fn agree_each<T, F, A>(&self, what: &'static str, question: F) -> Result<Agreed<T>, PanelError>
+    where
+        T: PartialEq + Debug,
+        F: Fn(usize, Arc<Seat>) -> A,
+        A: Future<Output = Result<Option<T>, SeatError>>,
+    {
+        let ballot = self.ask_each(question, |votes| self.has_agreement(votes)).await;
         self.decide(what, ballot)
     }
 
-    /// The first answer to a question whose answers prove themselves. Seats are asked in their order, the next one when
-    /// those before it failed or take long.
+    /// The first answer to a question whose answers prove themselves. The seat that begins changes from question to
+    /// question, and the next one is asked when those before it failed or take long.
     ///
     /// # Errors
     /// [`PanelError::Missing`].
@@ -201,24 +232,30 @@ impl Panel {
         F: Fn(Arc<Seat>) -> A,
         A: Future<Output = Result<Option<T>, SeatError>>,
     {
-        let mut waiting = self.seats.iter();
+        let question = |_, seat| question(seat);
+        let mut waiting = self.order();
         let mut pending = FuturesUnordered::new();
-        let mut ballot = Ballot::<()> { votes: Vec::new(), absent: Vec::new() };
+        let mut ballot = Ballot::<T> { votes: Vec::new(), absent: Vec::new() };
         let until = after(self.deadline);
         loop {
-            pending.extend(waiting.next().map(|seat| asked(seat, &question)));
-            let patience = if waiting.len() == 0 { until } else { until.min(after(HEDGE)) };
+            pending.extend(waiting.pop().map(|position| self.asked(position, &question)));
+            let patience = if waiting.is_empty() { until } else { until.min(after(HEDGE)) };
             match timeout_at(patience, pending.next()).await {
-                Ok(Some((label, Ok(Some(value))))) => return Ok(Agreed { value, voters: vec![label] }),
-                Ok(Some((label, Ok(None)))) => ballot.absent.push((label, Absence::Abstained)),
-                Ok(Some((label, Err(error)))) => ballot.absent.push((label, Absence::Failed(error))),
+                Ok(Some((position, answer))) => {
+                    ballot.take(position, self.label(position), answer);
+                    if let Some(Vote { label, value, .. }) = ballot.votes.pop() {
+                        self.note_absent(&ballot.absent);
+                        return Ok(Agreed { value, voters: vec![label] });
+                    }
+                }
                 Ok(None) => break,
                 Err(_) if patience == until => break,
                 Err(_) => {}
             }
         }
         self.note_late(&mut ballot);
-        Err(PanelError::Missing { question: what, have: 0, need: 1, absent: ballot.absent })
+        let lack = Shortfall::Votes { have: 0, need: 1 };
+        Err(PanelError::Missing { question: what, lack, absent: ballot.absent })
     }
 
     /// Counts a ballot about one fact.
@@ -227,39 +264,101 @@ impl Panel {
         what: &'static str,
         ballot: Ballot<T>,
     ) -> Result<Agreed<T>, PanelError> {
-        match quorum::poll(self.threshold, ballot.votes.iter().map(|(_, vote)| vote)) {
+        match self.electorate.poll(ballot.votes.iter().map(|vote| (vote.seat, &vote.value))) {
             Poll::Agreed(_) => {}
-            Poll::Missing { .. } => return Err(self.missing(what, &ballot)),
-            Poll::Split(_) => {
-                return Err(PanelError::Contradiction { question: what, votes: described(&ballot.votes) });
-            }
+            Poll::Missing(lack) => return Err(self.lacking(what, lack, ballot.absent)),
+            Poll::Split(_) => return Err(contradiction(what, &ballot)),
         }
-        let voters = ballot.votes.iter().map(|(label, _)| label.clone()).collect();
+        let voters = ballot.votes.iter().map(|vote| vote.label.clone()).collect();
         // An agreed poll has at least one vote, and all are equal.
-        let missing = self.missing::<T>(what, &Ballot { votes: Vec::new(), absent: Vec::new() });
-        let value = ballot.votes.into_iter().next().map(|(_, vote)| vote).ok_or(missing)?;
+        let nobody = Shortfall::Votes { have: 0, need: self.threshold().need() };
+        let value = ballot.votes.into_iter().next().map(|vote| vote.value);
+        let value = value.ok_or_else(|| self.lacking(what, nobody, ballot.absent))?;
         Ok(Agreed { value, voters })
     }
 
-    /// The greatest value that the threshold of seats has reached, of values that only grow.
+    /// The greatest value that voters who suffice have reached, of values that only grow.
     pub(crate) fn reached<T, V: Ord + Copy>(
         &self,
         what: &'static str,
         ballot: &Ballot<T>,
         value: impl Fn(&T) -> V,
     ) -> Result<V, PanelError> {
-        let values = ballot.votes.iter().map(|(_, vote)| value(vote));
-        quorum::reached(self.threshold, values).ok_or_else(|| self.missing(what, ballot))
+        let values = ballot.votes.iter().map(|vote| (vote.seat, value(&vote.value)));
+        self.electorate.reached(values).ok_or_else(|| self.missing(what, ballot))
     }
 
     pub(crate) fn missing<T>(&self, question: &'static str, ballot: &Ballot<T>) -> PanelError {
-        let absent = ballot.absent.clone();
-        PanelError::Missing { question, have: ballot.votes.len(), need: self.threshold.need(), absent }
+        let (have, need) = (ballot.votes.len(), self.threshold().need());
+        let lack = self.electorate.shortfall(ballot.votes.iter().map(|vote| vote.seat));
+        self.lacking(question, lack.unwrap_or(Shortfall::Votes { have, need }), ballot.absent.clone())
+    }
+
+    fn lacking(&self, question: &'static str, lack: Shortfall, absent: Vec<(String, Absence)>) -> PanelError {
+        let chain = self.chain.name.clone();
+        metrics::counter!("dvn_votes_missing_total", "chain" => chain, "question" => question).increment(1);
+        PanelError::Missing { question, lack, absent }
+    }
+
+    /// Asks one seat alone.
+    pub(crate) async fn ask_one<T, F, A>(&self, position: usize, question: F) -> Result<Option<T>, SeatError>
+    where
+        F: Fn(usize, Arc<Seat>) -> A,
+        A: Future<Output = Result<Option<T>, SeatError>>,
+    {
+        self.asked(position, &question).await.1
+    }
+
+    async fn asked<T, F, A>(&self, position: usize, question: &F) -> (usize, Result<Option<T>, SeatError>)
+    where
+        F: Fn(usize, Arc<Seat>) -> A,
+        A: Future<Output = Result<Option<T>, SeatError>>,
+    {
+        let Some(seat) = self.seats.get(position) else {
+            return (position, Ok(None));
+        };
+        if let Some(identity) = &self.identity
+            && let Err(error) = identity.check(position, seat, &self.electorate).await
+        {
+            return (position, Err(error));
+        }
+        (position, question(position, Arc::clone(seat)).await)
+    }
+
+    fn label(&self, position: usize) -> String {
+        self.seats.get(position).map_or_else(String::new, |seat| seat.label().to_owned())
+    }
+
+    fn has_agreement<T: PartialEq>(&self, votes: &[Vote<T>]) -> bool {
+        votes.iter().any(|one| {
+            let same = votes.iter().filter(|other| other.value == one.value).map(|other| other.seat);
+            self.electorate.shortfall(same).is_none()
+        })
+    }
+
+    /// The seats' positions, last one first, so that the turn changes with every question.
+    fn order(&self) -> Vec<usize> {
+        let seats = self.seats.len();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(seats).unwrap_or_default();
+        (0..seats).rev().map(|step| first.saturating_add(step).checked_rem(seats).unwrap_or_default()).collect()
+    }
+
+    /// What the first block of a chain is may be known only once all have answered.
+    fn dismiss_foreign<T>(&self, ballot: &mut Ballot<T>) {
+        let Some(identity) = &self.identity else {
+            return;
+        };
+        for vote in std::mem::take(&mut ballot.votes) {
+            match identity.check_genesis(vote.seat) {
+                Ok(()) => ballot.votes.push(vote),
+                Err(error) => ballot.absent.push((vote.label, Absence::Failed(error))),
+            }
+        }
     }
 
     fn note_late<T>(&self, ballot: &mut Ballot<T>) {
         // Two seats may share a label; then the count decides which of them is still missing.
-        let mut heard: Vec<&str> = ballot.votes.iter().map(|(label, _)| label.as_str()).collect();
+        let mut heard: Vec<&str> = ballot.votes.iter().map(|vote| vote.label.as_str()).collect();
         heard.extend(ballot.absent.iter().map(|(label, _)| label.as_str()));
         let mut late = Vec::new();
         for seat in &self.seats {
@@ -269,10 +368,43 @@ impl Panel {
             }
         }
         ballot.absent.extend(late);
-        for (seat, absence) in &ballot.absent {
+        self.note_absent(&ballot.absent);
+    }
+
+    /// Reports every seat that gave no vote.
+    fn note_absent(&self, absent: &[(String, Absence)]) {
+        for (seat, absence) in absent {
             tracing::debug!(chain = self.chain.name, seat, %absence, "seat gave no vote");
+            let labels =
+                [("chain", self.chain.name.clone()), ("seat", seat.clone()), ("reason", absence.name().to_owned())];
+            metrics::counter!("dvn_seat_faults_total", &labels).increment(1);
         }
     }
+}
+
+impl<T> Ballot<T> {
+    fn take(&mut self, seat: usize, label: String, answer: Result<Option<T>, SeatError>) {
+        match answer {
+            Ok(Some(value)) => self.votes.push(Vote { seat, label, value }),
+            Ok(None) => self.absent.push((label, Absence::Abstained)),
+            Err(error) => self.absent.push((label, Absence::Failed(error))),
+        }
+    }
+}
+
+/// Votes that differ, as they came.
+pub(crate) fn contradiction<T: Debug>(question: &'static str, ballot: &Ballot<T>) -> PanelError {
+    let votes = ballot.votes.iter().map(|vote| (vote.label.clone(), format!("{:?}", vote.value))).collect();
+    PanelError::Contradiction { question, votes, absent: ballot.absent.clone() }
+}
+
+fn domains(seats: &[Arc<Seat>]) -> Vec<Domain> {
+    let domain = |seat: &Arc<Seat>| Domain {
+        operator: seat.operator().to_owned(),
+        client: Some(seat.client().to_owned()).filter(|client| client != UNKNOWN),
+        own: seat.operator() == OWN,
+    };
+    seats.iter().map(domain).collect()
 }
 
 /// The middle of several measurements, so that no minority moves it beyond what the others said.
@@ -286,34 +418,4 @@ pub(crate) fn median<T: Ord + Copy>(values: impl IntoIterator<Item = T>) -> Opti
 fn after(pause: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(pause).unwrap_or(now)
-}
-
-async fn asked<T, F, A>(seat: &Arc<Seat>, question: &F) -> (String, Result<Option<T>, SeatError>)
-where
-    F: Fn(Arc<Seat>) -> A,
-    A: Future<Output = Result<Option<T>, SeatError>>,
-{
-    (seat.label().to_owned(), question(Arc::clone(seat)).await)
-}
-
-fn has_agreement<T: PartialEq>(need: usize, votes: &[(String, T)]) -> bool {
-    votes.iter().any(|(_, vote)| votes.iter().filter(|(_, other)| other == vote).count() >= need)
-}
-
-fn described<T: Debug>(votes: &[(String, T)]) -> String {
-    const MOST: usize = 200;
-    let one = |(seat, vote): &(String, T)| {
-        let text: String = format!("{vote:?}").chars().take(MOST).collect();
-        format!("{seat} says {text}")
-    };
-    votes.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-/// Prints the reasons for missing votes.
-struct Reasons<'a>(&'a [(String, Absence)]);
-
-impl fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(seat, absence)| write!(f, "; {seat}: {absence}"))
-    }
 }

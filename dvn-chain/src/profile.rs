@@ -63,6 +63,8 @@ pub struct Profile {
     pub gas: GasRules,
     /// The receipt types with which a block's hash proves its logs; nothing where they are voted on.
     pub proof: Option<ReceiptTypes>,
+    /// How many ancestors' hashes the history contract of EIP-2935 keeps; nothing where the chain has none.
+    pub history: Option<u64>,
 }
 
 impl ChainClass {
@@ -78,7 +80,14 @@ impl ChainClass {
             // conflux-rust refuses a range of more than 1,000 epochs.
             Self::Conflux => (Duration::from_millis(1_250), 1_000),
         };
-        Profile { finality: Finality::Finalized, block_time, log_range, gas: self.gas(), proof: self.proof() }
+        Profile {
+            finality: Finality::Finalized,
+            block_time,
+            log_range,
+            gas: self.gas(),
+            proof: self.proof(),
+            history: self.history(),
+        }
     }
 
     /// Only classes whose encodings were checked against recorded blocks. Polygon and BNB Smart Chain were not; a Conflux
@@ -87,8 +96,18 @@ impl ChainClass {
         match self {
             Self::Ethereum => Some(ReceiptTypes { extra: &[] }),
             Self::OpStack => Some(ReceiptTypes { extra: &[0x7e] }),
-            Self::Arbitrum => Some(ReceiptTypes { extra: &[0x64, 0x65, 0x66, 0x68, 0x69, 0x6a, 0x78] }),
+            Self::Arbitrum => Some(ReceiptTypes { extra: &[0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x78] }),
             Self::Polygon | Self::Bsc | Self::Conflux | Self::Generic => None,
+        }
+    }
+
+    /// EIP-2935 as deployed: `HISTORY_SERVE_WINDOW` is 8191 on Ethereum (Prague), the OP Stack (Isthmus), BNB Smart Chain
+    /// (Prague) and Polygon (Bhilai), and 393168 on Nitro from ArbOS 40 on.
+    const fn history(self) -> Option<u64> {
+        match self {
+            Self::Ethereum | Self::OpStack | Self::Bsc | Self::Polygon => Some(8_191),
+            Self::Arbitrum => Some(393_168),
+            Self::Conflux | Self::Generic => None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::seat::SeatError;
 pub(crate) struct RpcBlock {
     pub(crate) number: U64,
     pub(crate) hash: B256,
+    pub(crate) parent_hash: Option<B256>,
     pub(crate) timestamp: U64,
     pub(crate) base_fee_per_gas: Option<U128>,
 }
@@ -22,6 +23,10 @@ pub(crate) struct RpcBlock {
 impl RpcBlock {
     pub(crate) fn number(&self) -> BlockNumber {
         BlockNumber(self.number.to())
+    }
+
+    pub(crate) fn reference(&self) -> BlockRef {
+        BlockRef { number: self.number(), hash: self.hash }
     }
 }
 

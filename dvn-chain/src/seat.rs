@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use self::wire::Told;
 pub use self::{
     error::SeatError,
     url::{RedactedUrl, UrlError},
@@ -90,6 +91,8 @@ pub struct Seat {
     next_id: AtomicU64,
     takes_batches: AtomicBool,
     head: AtomicU64,
+    /// Counts the times that the way to the node broke.
+    breaks: AtomicU64,
 }
 
 impl Seat {
@@ -108,8 +111,17 @@ impl Seat {
             .build()
             .map_err(|error| SeatSetupError::Client(config.url.scrub(&error.without_url().to_string())))?;
         let label = config.url.host();
-        let (takes_batches, head) = (AtomicBool::new(true), AtomicU64::new(0));
-        Ok(Self { config, chain: chain.to_owned(), label, http, next_id: AtomicU64::new(1), takes_batches, head })
+        let (takes_batches, head, breaks) = (AtomicBool::new(true), AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self {
+            config,
+            chain: chain.to_owned(),
+            label,
+            http,
+            next_id: AtomicU64::new(1),
+            takes_batches,
+            head,
+            breaks,
+        })
     }
 
     /// Host and port: the seat's name in logs, errors and metrics.
@@ -142,6 +154,28 @@ impl Seat {
         answer
     }
 
+    /// One call whose answer is kept as it came, for the record of a vote.
+    pub(crate) async fn told<T: DeserializeOwned>(&self, call: Call) -> Result<Told<T>, SeatError> {
+        let (method, id) = (call.method, self.ids(1));
+        let most = wire::cap(std::slice::from_ref(&call));
+        let answer = match self.post(wire::single(id, &call), most).await {
+            Ok(reply) => wire::read_told(id, reply).map_err(|it| it.scrubbed(&self.config.url)),
+            Err(error) => Err(error),
+        };
+        self.count(method, answer.as_ref().err());
+        answer
+    }
+
+    /// How often the way to the node broke so far.
+    pub(crate) fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Relaxed)
+    }
+
+    /// What it said of its newest block, without asking again.
+    pub(crate) fn note_head(&self, number: BlockNumber) {
+        self.head.store(number.0, Ordering::Relaxed);
+    }
+
     /// Several calls in one request, answered in their order. Where the node takes no batches, one by one.
     pub(crate) async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Value, SeatError>>, SeatError> {
         if !self.takes_batches.load(Ordering::Relaxed) {
@@ -149,8 +183,8 @@ impl Seat {
         }
         let methods: Vec<&'static str> = calls.iter().map(|call| call.method).collect();
         let id = self.ids(calls.len());
-        let body = wire::batch(id, &calls);
-        let answers = match self.post(body).await.and_then(|reply| wire::read_batch(id, methods.len(), reply)) {
+        let (body, most) = (wire::batch(id, &calls), wire::cap(&calls));
+        let answers = match self.post(body, most).await.and_then(|reply| wire::read_batch(id, methods.len(), reply)) {
             Ok(Some(answers)) => answers,
             Ok(None) => {
                 let answers = self.one_by_one(calls).await;
@@ -175,7 +209,7 @@ impl Seat {
     /// The newest block that the seat has.
     pub(crate) async fn block_number(&self) -> Result<BlockNumber, SeatError> {
         let number: U64 = self.call(Call::block_number()).await?;
-        self.head.store(number.to(), Ordering::Relaxed);
+        self.note_head(BlockNumber(number.to()));
         Ok(BlockNumber(number.to()))
     }
 
@@ -193,13 +227,14 @@ impl Seat {
 
     async fn single<T: DeserializeOwned>(&self, call: Call) -> Result<T, SeatError> {
         let id = self.ids(1);
-        let reply = self.post(wire::single(id, &call)).await?;
+        let most = wire::cap(std::slice::from_ref(&call));
+        let reply = self.post(wire::single(id, &call), most).await?;
         wire::read_single(id, reply).map_err(|it| it.scrubbed(&self.config.url))
     }
 
-    async fn post(&self, body: Value) -> Result<wire::Reply, SeatError> {
+    async fn post(&self, body: Value, most: usize) -> Result<wire::Reply, SeatError> {
         let request = self.http.post(self.config.url.expose().clone()).json(&body);
-        wire::send(request).await.map_err(|it| it.scrubbed(&self.config.url))
+        wire::send(request, most).await.map_err(|it| it.scrubbed(&self.config.url))
     }
 
     fn ids(&self, count: usize) -> u64 {
@@ -207,6 +242,9 @@ impl Seat {
     }
 
     fn count(&self, method: &'static str, error: Option<&SeatError>) {
+        if error.is_some_and(SeatError::breaks_session) {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+        }
         let status = error.map_or("ok", SeatError::name);
         let (chain, seat) = (self.chain.clone(), self.label.clone());
         metrics::counter!("dvn_rpc_requests_total", "chain" => chain, "seat" => seat, "method" => method, "status" => status)

@@ -1,100 +1,86 @@
 //! Turns a packet's location into evidence.
 //!
-//! Three parts stand behind it, each replaceable without touching the rest: the anchor (height to authenticated block
-//! hash, by the agreement of seats), the receipts (block hash to logs, by proof where the chain's class allows it and by
-//! vote elsewhere) and the state reads (send configuration and nonce, by vote).
+//! Three parts stand behind it, each replaceable without touching the rest: the [`Anchor`](crate::Anchor) (height to
+//! authentic block hash), the [`Link`](crate::Link) (from the newest final block down to the packet's) and the receipts (from
+//! a block's hash to its logs). The packet's state at the source, its sender's configuration and its path's nonce, is read
+//! beside them.
 
 mod evidence;
-mod proven;
-mod receipts;
-mod state;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use dvn_core::{
-    error::{StoreError, StoreErrorKind, VerifyError, VerifyErrorKind},
-    ids::{BlockNumber, Confirmations},
+    error::{StoreErrorKind, VerifyError, VerifyErrorKind},
+    ids::{BlockNumber, BlockRef},
     job::{Location, Refusal},
     packet::Claim,
-    ports::{Chain, FinalizedHashes, Head, Observation, Verification, Verifier},
+    ports::{Chain, EvidenceBundle, Head, Observation, Verification, Verifier},
 };
+use serde_json::json;
 
-use self::{
-    evidence::Convinced,
-    receipts::{Receipts, TransactionLogs},
-    state::SourceState,
-};
+use self::evidence::Convinced;
 use crate::{
-    anchor::{self, Anchored},
-    head,
-    pairing::{self, Finding},
-    panel::{Agreed, Panel, PanelError},
-    profile::Finality,
-    proof::ReceiptTypes,
-    source::SourceContracts,
+    pairing::{self, Finding, Paired},
+    panel::PanelError,
+    reader::{EvmReader, ReadError},
+    receipts::{Reading, TransactionLogs},
+    state::{Asked, SourceState},
 };
 
-/// How packets of a source chain are verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
-pub struct VerifierConfig {
-    /// The chain's contracts.
-    pub contracts: SourceContracts,
-    /// Which tag settles a block.
-    pub finality: Finality,
-    /// The operator's confirmations: with [`Finality::Latest`] they alone settle a block.
-    pub floor: Confirmations,
-    /// The receipt types with which a block's hash proves its logs; nothing where seats vote on the logs.
-    pub proof: Option<ReceiptTypes>,
-}
-
-/// Verifies packets of one EVM chain. Every seat of the panel is asked about the block hash and the state; a block's logs
-/// are proven from the agreed hash, or voted on where [`VerifierConfig::proof`] is empty.
+/// Verifies packets of one EVM chain.
 ///
 /// # Relies on
 /// Fewer seats than the threshold lie in the same way at the same time.
 #[derive(Debug)]
 pub struct EvmVerifier {
-    panel: Arc<Panel>,
-    config: VerifierConfig,
-    finalized: Arc<dyn FinalizedHashes>,
-    receipts: Receipts,
+    reader: Arc<EvmReader>,
+}
+
+/// A packet's log, decoded.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    claim: Claim,
+    send_lib: alloy::primitives::Address,
+    assigned: bool,
+}
+
+/// The location's block, as far as the chain goes today.
+enum Place {
+    Canonical,
+    Elsewhere,
 }
 
 impl EvmVerifier {
-    /// A verifier over this panel's chain, which remembers final hashes in `finalized`.
+    /// A verifier that shares what this reader knows.
     #[must_use]
-    pub fn new(panel: Arc<Panel>, config: VerifierConfig, finalized: Arc<dyn FinalizedHashes>) -> Self {
-        let receipts = Receipts::new(Arc::clone(&panel), &config.contracts, config.proof);
-        Self { panel, config, finalized, receipts }
+    pub const fn new(reader: Arc<EvmReader>) -> Self {
+        Self { reader }
     }
 
-    /// The agreed block at the location's height. What is settled must never have been another.
-    async fn anchored(&self, number: BlockNumber, head: Head) -> Result<Agreed<Anchored>, VerifyError> {
-        let is_settled = number <= head.settled;
-        let anchored = anchor::anchor(&self.panel, number).await.map_err(|it| self.error(it, number, is_settled))?;
-        if is_settled {
-            let block = anchored.value.block;
-            let recorded = self.finalized.record(self.panel.chain().eid, block).await;
-            recorded.map_err(|error| self.store_error(error, number))?;
-        }
-        Ok(anchored)
+    /// Whether the location's block is the one that stands at its height.
+    async fn place(&self, location: &Location, head: Head, anchor: BlockRef) -> Result<Place, VerifyError> {
+        let number = location.block.number;
+        let block = if number <= anchor.number {
+            self.reader.settled_block(anchor, number).await.map_err(|it| self.read_error(it, number, true))?
+        } else if number <= head.latest {
+            self.reader.tip_block(number).await.map_err(|it| self.error(it, number, false))?
+        } else {
+            let detail = format!("the newest block that enough seats have is {}", head.latest);
+            return Err(self.missing(number, detail));
+        };
+        Ok(if block == location.block { Place::Canonical } else { Place::Elsewhere })
     }
 
     /// The packet's log at the location in a canonical block, or nothing where there is none of ours to attest.
-    fn found<'a>(
-        &self,
-        location: &Location,
-        logs: Option<&'a TransactionLogs>,
-    ) -> Option<(Found, &'a TransactionLogs)> {
-        let Some(logs) = logs else {
+    fn found<'a>(&self, location: &Location, reading: &'a Reading) -> Option<(Found, &'a TransactionLogs)> {
+        let Some(logs) = reading.at(location) else {
             return self.reject(location, "transaction has no log of the endpoint in this block");
         };
         if logs.status != Some(1) {
             return self.reject(location, "transaction did not succeed");
         }
-        let paired = pairing::pair(self.panel.chain().eid, &self.config.contracts, &logs.logs);
+        let paired = self.paired(logs);
         let Some(paired) = paired.into_iter().find(|paired| paired.log_index == location.log_index) else {
             return self.reject(location, "log is no packet of the endpoint");
         };
@@ -106,106 +92,137 @@ impl EvmVerifier {
         Some((found, logs))
     }
 
+    fn paired(&self, logs: &TransactionLogs) -> Vec<Paired> {
+        pairing::pair(self.reader.panel.chain().eid, &self.reader.config.contracts, &logs.logs)
+    }
+
+    /// Every packet of a configured library in the block, ours or not, so that what is asked about them does not tell which
+    /// one we are after.
+    fn packets(&self, reading: &Reading) -> Vec<Asked> {
+        let succeeded = reading.logs().values().filter(|logs| logs.status == Some(1));
+        succeeded
+            .flat_map(|logs| self.paired(logs))
+            .filter_map(|paired| match paired.finding {
+                Finding::Assigned { claim, send_lib, .. } | Finding::NotAssigned { claim, send_lib } => {
+                    Some((claim, send_lib))
+                }
+                Finding::Suspicious(_) => None,
+            })
+            .collect()
+    }
+
     fn reject<T>(&self, location: &Location, reason: &str) -> Option<T> {
         let Location { block, tx_hash, log_index, .. } = location;
-        tracing::warn!(chain = self.panel.chain().name, %block, %tx_hash, log_index, reason, "not a packet to attest");
+        let chain = &self.reader.panel.chain().name;
+        tracing::warn!(chain, %block, %tx_hash, log_index, reason, "not a packet to attest");
         None
+    }
+
+    /// The log says that a packet was sent, the endpoint's own counter denies it.
+    fn beyond_nonce(&self, location: &Location, is_settled: bool, detail: String) -> Result<Verification, VerifyError> {
+        if is_settled {
+            _ = self.reject::<()>(location, &detail);
+            return Ok(Verification::Rejected { refusal: Refusal::NonceAhead, is_settled });
+        }
+        // The block may have left the chain between the two readings; only a final block settles it.
+        Err(self.missing(location.block.number, detail))
+    }
+
+    fn missing(&self, number: BlockNumber, detail: String) -> VerifyError {
+        VerifyError::new(VerifyErrorKind::Missing).chain(&self.reader.panel.chain().name).block(number).because(detail)
     }
 
     /// Seats that differ about a block that is not final may stand on two sides of a reorg; about a final one, somebody
     /// lies.
     fn error(&self, error: PanelError, number: BlockNumber, is_settled: bool) -> VerifyError {
-        let kind = match error {
-            PanelError::Contradiction { .. } if is_settled => VerifyErrorKind::Contradiction,
-            PanelError::Contradiction { .. } | PanelError::Missing { .. } => VerifyErrorKind::Missing,
-        };
-        VerifyError::new(kind).chain(&self.panel.chain().name).block(number).because(error.to_string())
+        let chain = self.reader.panel.chain();
+        let is_contradiction = is_settled && error.is_contradiction();
+        let kind = if is_contradiction { VerifyErrorKind::Contradiction } else { VerifyErrorKind::Missing };
+        let evidence = if is_contradiction { error.evidence(chain) } else { None };
+        VerifyError::new(kind).chain(&chain.name).block(number).because(error.to_string()).shown_by(evidence)
     }
 
-    fn store_error(&self, error: StoreError, number: BlockNumber) -> VerifyError {
-        let kind = match error.kind() {
-            StoreErrorKind::FinalityChanged => VerifyErrorKind::Contradiction,
-            _ => VerifyErrorKind::Store,
+    fn read_error(&self, error: ReadError, number: BlockNumber, is_settled: bool) -> VerifyError {
+        let error = match error {
+            ReadError::Panel(error) => return self.error(error, number, is_settled),
+            ReadError::Store(error) => error,
         };
-        VerifyError::new(kind).chain(&self.panel.chain().name).block(number).caused_by(error)
+        let chain = self.reader.panel.chain();
+        match error.kind() {
+            StoreErrorKind::FinalityChanged => {
+                let document = json!({ "kind": "contradiction", "chain": { "name": chain.name, "eid": chain.eid.0 },
+                    "question": "final block on record", "block": number.0, "votes": [{ "seat": "store", "answer": error.to_string() }] });
+                let evidence = Some(EvidenceBundle::new(document.to_string()));
+                VerifyError::new(VerifyErrorKind::Contradiction).shown_by(evidence)
+            }
+            _ => VerifyError::new(VerifyErrorKind::Store),
+        }
+        .chain(&chain.name)
+        .block(number)
+        .caused_by(error)
     }
-}
-
-/// A packet's log, decoded.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    claim: Claim,
-    send_lib: alloy::primitives::Address,
-    assigned: bool,
 }
 
 #[async_trait]
 impl Verifier for EvmVerifier {
     fn chain(&self) -> &Chain {
-        self.panel.chain()
+        self.reader.panel.chain()
     }
 
     async fn verify(&self, location: &Location) -> Result<Verification, VerifyError> {
-        let chain = self.panel.chain();
+        let chain = self.reader.panel.chain();
         if location.src_eid != chain.eid {
             let detail = format!("asked about eid {}", location.src_eid);
             return Err(VerifyError::new(VerifyErrorKind::Foreign).chain(&chain.name).because(detail));
         }
         let number = location.block.number;
-        let head = head::head(&self.panel, self.config.finality, self.config.floor).await;
-        let head = head.map_err(|it| self.error(it, number, false))?;
-        let is_settled = number <= head.settled;
-        let anchored = self.anchored(number, head).await?;
-        if anchored.value.block != location.block {
+        // What the head's poll finds of a contradiction is about final blocks.
+        let (head, anchor) = self.reader.head().await.map_err(|it| self.read_error(it, number, true))?;
+        let is_settled = number <= anchor.number;
+        if let Place::Elsewhere = self.place(location, head, anchor).await? {
             return Ok(Verification::Orphaned);
         }
-        let receipts = self.receipts.of_block(location.block, location.tx_hash, is_settled).await;
+        let receipts = self.reader.receipts.of_block(location.block, location.tx_hash, is_settled).await;
         let receipts = receipts.map_err(|it| self.error(it, number, is_settled))?;
-        let Some((found, logs)) = self.found(location, receipts.value.at(location)) else {
+        let Some((found, logs)) = self.found(location, &receipts.value) else {
             return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
-        let at = head.latest.max(number);
-        let state = state::read(&self.panel, &self.config.contracts, found.send_lib, &found.claim, at).await;
-        // Both are read at the tip, where seats may honestly stand on two sides of a reorg.
-        let state = state.map_err(|it| self.error(it, at, false))?;
-        let SourceState { send_confirmations, outbound_nonce } = state.value;
-        if outbound_nonce < found.claim.header.nonce {
-            return self.beyond_nonce(location, is_settled, state.value);
+        let (all, wanted) = (self.packets(&receipts.value), (found.claim, found.send_lib));
+        let under = is_settled.then_some(anchor);
+        let state = self.reader.states.of(location.block.hash, &all, &wanted, head.latest, under).await;
+        // The configuration and the vote on the nonce are read at the tip, where seats may honestly stand on two sides of a
+        // reorg.
+        let state = state.map_err(|it| self.error(it, head.latest, false))?;
+        if let Some(detail) = ahead(&found.claim, &state.value) {
+            return self.beyond_nonce(location, is_settled, detail);
         }
         let evidence = evidence::bundle(&Convinced {
             chain,
             location,
             head,
+            anchor,
+            vouched_by: self.reader.vouched_by(anchor),
             claim: &found.claim,
             assigned: found.assigned,
             logs,
-            panel: &self.panel,
-            anchor: &anchored,
+            panel: &self.reader.panel,
             receipts: &receipts,
             state: &state,
         });
-        let claim = found.claim;
-        let (location, assigned) = (*location, found.assigned);
+        let (location, send_confirmations) = (*location, state.value.send_confirmations);
+        let (claim, assigned) = (found.claim, found.assigned);
         Ok(Verification::Found(Box::new(Observation { claim, location, assigned, send_confirmations, head, evidence })))
     }
 }
 
-impl EvmVerifier {
-    /// The log says that a packet was sent, the endpoint's own counter denies it.
-    fn beyond_nonce(
-        &self,
-        location: &Location,
-        is_settled: bool,
-        state: SourceState,
-    ) -> Result<Verification, VerifyError> {
-        let detail =
-            format!("endpoint counts {} packets on the path, fewer than the log's nonce", state.outbound_nonce);
-        if is_settled {
-            _ = self.reject::<()>(location, &detail);
-            return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
-        }
-        // The block may have left the chain between the two readings; only a final block settles it.
-        let number = location.block.number;
-        Err(VerifyError::new(VerifyErrorKind::Missing).chain(&self.panel.chain().name).block(number).because(detail))
+/// Which count denies the packet, if one does.
+fn ahead(claim: &Claim, state: &SourceState) -> Option<String> {
+    let nonce = claim.header.nonce;
+    if state.outbound_nonce < nonce {
+        let count = state.outbound_nonce;
+        return Some(format!("endpoint counts {count} packets on the path, fewer than the log's nonce {nonce}"));
     }
+    let (at, proven) = state.proven_nonce?;
+    (proven < nonce)
+        .then(|| format!("state of {at} proves {proven} packets on the path, fewer than the log's nonce {nonce}"))
 }

@@ -5,18 +5,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     destination::DestinationView,
-    error::{Disposition, SubmitError, VerifyError, VerifyErrorKind},
+    error::{Disposition, StoreError, SubmitError, VerifyError, VerifyErrorKind},
     ids::{Confirmations, Eid},
-    job::{Location, Refusal},
+    job::{Hold, Location, Refusal},
     policy::{self, Floor, Verdict},
-    ports::{Observation, Submitter, Verification, Verifier},
+    ports::{EvidenceBundle, Neighbours, Observation, Paths, Submitter, Verification, Verifier},
 };
 
-/// The chains that a DVN can look at.
-#[derive(Clone, Debug, Default)]
+/// The chains that a DVN can look at, and what it saw of their paths.
+#[derive(Clone, Debug)]
 pub(crate) struct Views {
     pub(crate) sources: BTreeMap<Eid, SourceView>,
     pub(crate) destinations: BTreeMap<Eid, Arc<dyn Submitter>>,
+    pub(crate) paths: Arc<dyn Paths>,
 }
 
 /// How one source is looked at.
@@ -24,6 +25,8 @@ pub(crate) struct Views {
 pub(crate) struct SourceView {
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) floor: Floor,
+    /// Whether the packets before one on its path must have been seen.
+    pub(crate) asks_neighbours: bool,
 }
 
 /// What a look found.
@@ -49,6 +52,8 @@ pub(crate) enum AssessError {
     Source(#[from] VerifyError),
     #[error("destination could not be read")]
     Destination(#[from] SubmitError),
+    #[error("what was seen of the path could not be read")]
+    Paths(#[from] StoreError),
 }
 
 impl AssessError {
@@ -56,6 +61,16 @@ impl AssessError {
         match self {
             Self::Source(error) => error.disposition(),
             Self::Destination(error) => error.disposition(),
+            Self::Paths(error) => error.disposition(),
+        }
+    }
+
+    /// The answers that show a contradiction.
+    pub(crate) fn evidence(&self) -> Option<&EvidenceBundle> {
+        match self {
+            Self::Source(error) => error.evidence(),
+            Self::Destination(error) => error.evidence(),
+            Self::Paths(error) => error.evidence(),
         }
     }
 }
@@ -87,7 +102,25 @@ impl Views {
             return Ok(Assessment::Rejected { refusal: Refusal::DestinationNotServed, is_settled: true });
         };
         let view = destination.view(&seen.claim).await?;
-        let verdict = policy::judge(&seen, &view, source.floor, first_send);
+        let mut verdict = policy::judge(&seen, &view, source.floor, first_send);
+        if matches!(verdict, Verdict::Sign { .. }) && source.asks_neighbours {
+            verdict = self.after_neighbours(&seen, verdict).await?;
+        }
         Ok(Assessment::Judged(Box::new(Judged { seen, view, verdict })))
+    }
+
+    /// A packet whose forerunners nobody saw is held: they are hidden from us, or it was invented.
+    async fn after_neighbours(&self, seen: &Observation, verdict: Verdict) -> Result<Verdict, StoreError> {
+        let header = &seen.claim.header;
+        Ok(match self.paths.neighbours(header.path(), header.nonce).await? {
+            Neighbours::Seen => verdict,
+            // The source reads the packet's block at this very moment.
+            Neighbours::Unread => Verdict::Wait { head: seen.head.latest },
+            Neighbours::Gap { first, last } => {
+                let guid = header.guid();
+                tracing::debug!(%guid, nonce = header.nonce.0, %first, %last, "packets before this one were never seen");
+                Verdict::Hold(Hold::NonceGap)
+            }
+        })
     }
 }

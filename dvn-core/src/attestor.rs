@@ -262,8 +262,9 @@ fn from_assess(error: AssessError) -> CosignError {
             | SubmitErrorKind::Store
             | SubmitErrorKind::Rejected => CosignErrorKind::Unavailable,
         },
+        AssessError::Paths(_) => CosignErrorKind::Unavailable,
     };
-    CosignError::new(kind).caused_by(error)
+    CosignError::new(kind).shown_by(error.evidence().cloned()).caused_by(error)
 }
 
 fn from_journal(error: JournalError) -> CosignError {

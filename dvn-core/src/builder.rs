@@ -25,13 +25,20 @@ pub struct Source {
     pub(crate) verifier: Arc<dyn Verifier>,
     pub(crate) floor: Floor,
     pub(crate) start_block: Option<BlockNumber>,
+    asks_neighbours: bool,
 }
 
 impl Source {
     /// A source with no floor of its own, read from its settled head on.
     #[must_use]
     pub fn new(scanner: Arc<dyn ChainSource>, verifier: Arc<dyn Verifier>) -> Self {
-        Self { scanner, verifier, floor: Floor { confirmations: Confirmations(0) }, start_block: None }
+        Self {
+            scanner,
+            verifier,
+            floor: Floor { confirmations: Confirmations(0) },
+            start_block: None,
+            asks_neighbours: true,
+        }
     }
 
     /// Waits for at least this depth, whatever the OApps ask.
@@ -45,6 +52,16 @@ impl Source {
     #[must_use]
     pub const fn with_start_block(mut self, block: BlockNumber) -> Self {
         self.start_block = Some(block);
+        self
+    }
+}
+
+impl Source {
+    /// Signs a packet although packets before it on its path were never seen. For a scanner that cannot report the packets
+    /// of others ([`Scan::sightings`](crate::ports::Scan::sightings)); it gives up the alarm about a hidden packet.
+    #[must_use]
+    pub const fn dangerous_without_neighbours(mut self) -> Self {
+        self.asks_neighbours = false;
         self
     }
 }
@@ -165,6 +182,7 @@ impl Dvn {
                 timeout: Duration::from_secs(30),
                 workers: 8,
                 sweep: Duration::from_millis(250),
+                resweep: Duration::from_secs(10 * 60),
             },
         }
     }
@@ -248,15 +266,24 @@ impl Builder {
         self
     }
 
+    /// How often what was read of a source since the last time is read once more; by default every 10 minutes.
+    #[must_use]
+    pub const fn resweep(mut self, every: Duration) -> Self {
+        self.tuning.resweep = every;
+        self
+    }
+
     /// Checks that the parts fit and puts them together. Nothing runs yet.
     ///
     /// # Errors
     /// [`BuildError`] names what is missing or does not fit.
     pub fn build(self) -> Result<Dvn, BuildError> {
         let store = self.check()?.clone();
-        let mut views = Views::default();
+        let (sources, destinations) = (BTreeMap::new(), BTreeMap::new());
+        let mut views = Views { sources, destinations, paths: Arc::clone(&store.paths) };
         for source in &self.sources {
-            let view = SourceView { verifier: Arc::clone(&source.verifier), floor: source.floor };
+            let Source { floor, asks_neighbours, .. } = *source;
+            let view = SourceView { verifier: Arc::clone(&source.verifier), floor, asks_neighbours };
             let eid = source.scanner.chain().eid;
             if views.sources.insert(eid, view).is_some() {
                 return Err(BuildError::Twice { role: "source", eid });

@@ -84,6 +84,7 @@ pub(crate) struct Tuning {
     pub(crate) timeout: Duration,
     pub(crate) workers: usize,
     pub(crate) sweep: Duration,
+    pub(crate) resweep: Duration,
 }
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));

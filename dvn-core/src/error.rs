@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use crate::ids::BlockNumber;
+use crate::{ids::BlockNumber, ports::EvidenceBundle};
 
 /// What a caller does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Context {
     pub key: Option<String>,
     /// What happened, in one clause.
     pub detail: Option<String>,
+    /// The answers behind it, for the record of a halt.
+    pub evidence: Option<Box<EvidenceBundle>>,
 }
 
 impl fmt::Display for Context {
@@ -121,6 +123,19 @@ macro_rules! port_error {
                 self
             }
 
+            /// Adds the answers that show it.
+            #[must_use]
+            pub fn shown_by(mut self, evidence: Option<EvidenceBundle>) -> Self {
+                self.context.evidence = evidence.map(Box::new);
+                self
+            }
+
+            /// The answers that show it, if there are any.
+            #[must_use]
+            pub fn evidence(&self) -> Option<&EvidenceBundle> {
+                self.context.evidence.as_deref()
+            }
+
             /// Passes the cause along.
             #[must_use]
             pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
@@ -167,6 +182,10 @@ port_error! {
     ChainSourceError, ChainSourceErrorKind {
         /// Fewer seats than the threshold answered.
         Missing => "too few seats answered", Disposition::Retry { after: SOON };
+        /// Two well-formed different answers about one final fact.
+        Contradiction => "seats contradict each other", Disposition::Halt;
+        /// The store of finalized hashes failed.
+        Store => "finalized hashes could not be read or written", Disposition::Retry { after: SOON };
         /// The chain is halted.
         Halted => "chain is halted", Disposition::Retry { after: LATER };
         /// Cannot happen.

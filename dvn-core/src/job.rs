@@ -40,6 +40,9 @@ pub enum Hold {
     NoReceiveConfig,
     /// Our DVN is not in the receiver's configuration, so that our word has no effect.
     NotListed,
+    /// Packets before this one on its path were never seen: they are being hidden, or this one was invented. Comes back
+    /// when they are found, or when an operator explains them.
+    NonceGap,
     /// A cosigner or the submission failed for good; only an operator releases it.
     Failed,
 }
@@ -49,7 +52,7 @@ impl Hold {
     #[must_use]
     pub const fn resumes(self) -> bool {
         match self {
-            Self::UnknownReceiveLibrary | Self::NoReceiveConfig | Self::NotListed => true,
+            Self::UnknownReceiveLibrary | Self::NoReceiveConfig | Self::NotListed | Self::NonceGap => true,
             Self::Equivocation | Self::ForeignPayload | Self::Nilified | Self::Failed => false,
         }
     }
@@ -63,6 +66,8 @@ pub enum Refusal {
     NotAssigned,
     /// The log is not a packet of this chain: foreign endpoint, unknown send library, broken codec, wrong source.
     NotGenuine,
+    /// The endpoint has not sent that many packets on the path: the log was invented.
+    NonceAhead,
     /// No destination of this node has the packet's eid.
     DestinationNotServed,
     /// A rule of the operator's, in a verifier of their own, is against it.
@@ -127,11 +132,13 @@ impl State {
                 Hold::UnknownReceiveLibrary => "unknown_receive_library",
                 Hold::NoReceiveConfig => "no_receive_config",
                 Hold::NotListed => "not_listed",
+                Hold::NonceGap => "nonce_gap",
                 Hold::Failed => "failed",
             }),
             Self::Refused(refusal) => Some(match refusal {
                 Refusal::NotAssigned => "not_assigned",
                 Refusal::NotGenuine => "not_genuine",
+                Refusal::NonceAhead => "nonce_ahead",
                 Refusal::DestinationNotServed => "destination_not_served",
                 Refusal::NotAllowed => "not_allowed",
             }),
@@ -158,7 +165,7 @@ impl State {
     }
 
     /// Every state, each hold and refusal on its own.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Observed,
         Self::Waiting,
         Self::Verified,
@@ -172,9 +179,11 @@ impl State {
         Self::Held(Hold::UnknownReceiveLibrary),
         Self::Held(Hold::NoReceiveConfig),
         Self::Held(Hold::NotListed),
+        Self::Held(Hold::NonceGap),
         Self::Held(Hold::Failed),
         Self::Refused(Refusal::NotAssigned),
         Self::Refused(Refusal::NotGenuine),
+        Self::Refused(Refusal::NonceAhead),
         Self::Refused(Refusal::DestinationNotServed),
         Self::Refused(Refusal::NotAllowed),
         Self::Orphaned,

@@ -57,7 +57,27 @@ pub struct Header {
     pub receiver: B256,
 }
 
+/// One direction between two applications; its packets are numbered without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "what the endpoint's nonces are counted by")]
+pub struct Path {
+    /// Where its packets are sent.
+    pub src_eid: Eid,
+    /// Who sends them.
+    pub sender: B256,
+    /// Where they are to be delivered.
+    pub dst_eid: Eid,
+    /// Who receives them.
+    pub receiver: B256,
+}
+
 impl Header {
+    /// The path that the packet is on.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        Path { src_eid: self.src_eid, sender: self.sender, dst_eid: self.dst_eid, receiver: self.receiver }
+    }
+
     /// Parses exactly 81 bytes.
     ///
     /// # Errors

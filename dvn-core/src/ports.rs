@@ -8,6 +8,7 @@ mod clock;
 mod cosigner;
 mod journal;
 mod outbox;
+mod paths;
 mod queue;
 mod records;
 mod signer;
@@ -15,11 +16,12 @@ mod store;
 mod submitter;
 mod verifier;
 
-pub use chain_source::{Assignment, ChainSource, Head, Scan};
+pub use chain_source::{Assignment, ChainSource, Head, Scan, Sighting};
 pub use clock::{Clock, SystemClock};
 pub use cosigner::{Cosigner, Proposal};
 pub use journal::{Intent, Journal, JournalRow};
 pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
+pub use paths::{Neighbours, Paths};
 pub use queue::{JobQueue, LocalQueue};
 pub use records::{
     AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease,

@@ -6,7 +6,7 @@ mod keys;
 use std::sync::Arc;
 
 use dvn_chain::{
-    EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, SourceConfig, SourceContracts, SubmitterConfig, VerifierConfig,
+    EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Profile, SourceConfig, SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
     Batch, BuildError, Builder, Destination, Dvn, Source,
@@ -57,18 +57,10 @@ fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::
         legacy_send_libs: Vec::new(),
         dvn: source.contracts.dvn,
     };
-    let (profile, finality) = (network.class.profile(), network.finality);
-    let verifier =
-        VerifierConfig { contracts: contracts.clone(), finality, floor: network.confirmations, proof: profile.proof };
-    let scanner = SourceConfig {
-        contracts,
-        finality,
-        floor: network.confirmations,
-        block_time: network.block_time,
-        log_range: profile.log_range,
-    };
-    let verifier = EvmVerifier::new(Arc::clone(panel), verifier, Arc::clone(&store.finalized));
-    let scanner = EvmSource::new(Arc::clone(panel), scanner);
+    let profile = Profile { finality: network.finality, block_time: network.block_time, ..network.class.profile() };
+    let reading = SourceConfig::new(contracts, &profile, network.confirmations);
+    let reader = Arc::new(EvmReader::new(Arc::clone(panel), reading, Arc::clone(&store.finalized)));
+    let (scanner, verifier) = (EvmSource::new(Arc::clone(&reader)), EvmVerifier::new(reader));
     let mut part = Source::new(Arc::new(scanner), Arc::new(verifier)).with_floor(network.confirmations);
     if let Some(block) = source.start_block {
         part = part.with_start_block(block);

@@ -8,6 +8,7 @@
 mod chains;
 mod check;
 mod error;
+mod gap;
 mod halt;
 mod heads;
 mod packet;
@@ -28,6 +29,7 @@ use dvn_store::Sqlite;
 use self::{chains::Chains, packet::Query};
 pub use self::{
     error::{CliError, Exit},
+    gap::GapCommand,
     halt::HaltCommand,
     signer::SignerCommand,
 };
@@ -81,6 +83,9 @@ pub enum Command {
     /// Show, raise and lift persisted stops.
     #[command(subcommand)]
     Halt(HaltCommand),
+    /// Account for packets that were never seen before one that is held.
+    #[command(subcommand)]
+    Gap(GapCommand),
     /// Ask the configured keys who they are and whether they sign.
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -117,6 +122,10 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
             if json { write_json(&stories, out) } else { Ok(packet::write(&stories, &Chains::of(&config), out)?) }
         }
         Command::Signer(command) => signer::obey(command, &config, out).await,
+        Command::Gap(command) => {
+            let store = Sqlite::open_shared(&config.service.data_dir).await?.store();
+            gap::obey(command, &store, &SystemClock::new(), out).await
+        }
         Command::Halt(command) => {
             let store = Sqlite::open_shared(&config.service.data_dir).await?.store();
             halt::obey(command, &store, &Chains::of(&config), &SystemClock::new(), out).await

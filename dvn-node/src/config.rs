@@ -34,7 +34,7 @@ pub use self::{
     key::{Device, Key, Pkcs11},
     network::Network,
     problem::{ConfigError, Problem},
-    rpc::{Headers, Quotas, Rpc, Seat},
+    rpc::{Headers, Rpc, Seat},
     secret_url::SecretUrl,
     service::{Environment, LogFormat, Service},
     signing::Signing,

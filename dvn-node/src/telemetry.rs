@@ -121,6 +121,13 @@ fn describe() {
     describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
     describe_counter!("dvn_equivocations_total", "Packets held because their slot was signed with another payload.");
     describe_counter!("dvn_bad_evidence_total", "Blocks whose evidence from a seat does not hash to the agreed block.");
+    describe_counter!(
+        "dvn_nonce_gaps_total",
+        "Packets held because packets before them on their path were never seen."
+    );
+    describe_counter!("dvn_votes_missing_total", "Questions to a chain's seats that got too few votes, by question.");
+    describe_counter!("dvn_seat_faults_total", "Votes that a seat did not cast or lost, by reason.");
+    describe_gauge!("dvn_source_degraded", "1 while too few seats answer to follow a source chain, else 0.");
     describe_counter!("dvn_rpc_requests_total", "Requests to a chain's seats, by method and outcome.");
     describe_counter!(
         "dvn_suspicious_packets_total",

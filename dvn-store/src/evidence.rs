@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use alloy_primitives::B256;
 use async_trait::async_trait;
 use dvn_core::{
     error::{StoreError, StoreErrorKind},
@@ -37,6 +38,26 @@ impl Evidence for Database {
             .await
             .map_err(storage)?;
         rows.iter().map(bundle).collect()
+    }
+
+    async fn put_halt(&self, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO halt_evidence (digest, json, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(bundle.digest().as_slice())
+            .bind(bundle.json())
+            .bind(micros(at))
+            .execute(&self.writer)
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError> {
+        let row = sqlx::query("SELECT digest, json FROM halt_evidence WHERE digest = ?")
+            .bind(digest.as_slice())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(storage)?;
+        row.as_ref().map(bundle).transpose()
     }
 }
 

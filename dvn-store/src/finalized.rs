@@ -35,6 +35,19 @@ impl FinalizedHashes for Database {
             None => Err(StoreError::new(StoreErrorKind::Corrupt).block(block.number).because("a final block was lost")),
         }
     }
+
+    async fn newest(&self, eid: Eid) -> Result<Option<BlockRef>, StoreError> {
+        let row = sqlx::query("SELECT number, hash FROM finalized WHERE eid = ? ORDER BY number DESC LIMIT 1")
+            .bind(eid.0)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(storage)?;
+        row.map(|row| {
+            let columns = Columns(&row);
+            Ok(BlockRef { number: BlockNumber(columns.number("number")?), hash: columns.hash("hash")? })
+        })
+        .transpose()
+    }
 }
 
 async fn recorded(pool: &SqlitePool, eid: Eid, number: BlockNumber) -> Result<Option<B256>, StoreError> {

@@ -57,6 +57,7 @@ mod jobs;
 mod journal;
 mod leases;
 mod outbox;
+mod paths;
 mod schema;
 mod sqlite;
 

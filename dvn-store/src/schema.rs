@@ -9,7 +9,8 @@
 //! | `journal` | what was to be signed, and the signature | another payload than the slot's; anything but a retraction after a retraction; a gap; a row that does not follow the newest; any change but adding the signature once; deleting |
 //! | `halts` | stops that stand | two for one scope |
 //! | `outbox`, `outbox_items`, `outbox_attempts` | transactions, their instructions, their signed forms | two open transactions with one nonce of a lane, a job in two open transactions |
-//! | `evidence` | JSON documents by packet | the same document twice |
+//! | `evidence`, `halt_evidence` | JSON documents by packet, and those of halts | the same document twice |
+//! | `paths`, `path_ahead` | nonces seen, by path | a path or a nonce twice |
 //! | `audit` | decisions | a gap, a row that does not follow the newest, any change, deleting |
 //! | `leases` | who leads | |
 //!

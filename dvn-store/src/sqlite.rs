@@ -85,6 +85,7 @@ impl Sqlite {
         Store {
             jobs: database.clone(),
             cursors: database.clone(),
+            paths: database.clone(),
             finalized: database.clone(),
             journal: database.clone(),
             halts: database.clone(),

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use dvn_chain::{
-    ChainClass, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, Seat, SeatConfig, SourceConfig,
-    SourceContracts, SubmitterConfig, VerifierConfig,
+    ChainClass, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, Seat, SeatConfig,
+    SourceConfig, SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
     ids::{Confirmations, Eid},
@@ -32,19 +32,24 @@ pub fn panel(chain: &devnet::Chain) -> Result<Arc<Panel>, Failure> {
     Ok(Arc::new(Panel::try_new(named, vec![Arc::new(seat)], Threshold::try_new(1, 1)?)?))
 }
 
-/// Hints at packets that are assigned to our DVN.
+/// What a source and its verifier share, so that neither asks what the other knows; it remembers the hashes of final blocks
+/// in `finalized`.
 #[must_use]
-pub fn source(panel: &Arc<Panel>, chain: &devnet::Chain) -> EvmSource {
-    EvmSource::new(Arc::clone(panel), SourceConfig::new(contracts(chain), &profile(), FLOOR))
+pub fn reader(panel: &Arc<Panel>, chain: &devnet::Chain, finalized: Arc<dyn FinalizedHashes>) -> Arc<EvmReader> {
+    let config = SourceConfig::new(contracts(chain), &profile(), FLOOR);
+    Arc::new(EvmReader::new(Arc::clone(panel), config, finalized))
 }
 
-/// Convinces itself of packets, and remembers the hashes of final blocks in `finalized`.
+/// Hints at packets that are assigned to our DVN.
 #[must_use]
-pub fn verifier(panel: &Arc<Panel>, chain: &devnet::Chain, finalized: Arc<dyn FinalizedHashes>) -> EvmVerifier {
-    let profile = profile();
-    let config =
-        VerifierConfig { contracts: contracts(chain), finality: profile.finality, floor: FLOOR, proof: profile.proof };
-    EvmVerifier::new(Arc::clone(panel), config, finalized)
+pub fn source(reader: &Arc<EvmReader>) -> EvmSource {
+    EvmSource::new(Arc::clone(reader))
+}
+
+/// Convinces itself of packets.
+#[must_use]
+pub fn verifier(reader: &Arc<EvmReader>) -> EvmVerifier {
+    EvmVerifier::new(Arc::clone(reader))
 }
 
 /// Reads a destination, and writes to it from the account of `sender`.

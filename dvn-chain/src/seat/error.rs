@@ -29,6 +29,17 @@ pub enum SeatError {
     /// Not the answer to what was asked, or one that contradicts itself.
     #[error("malformed answer: {0}")]
     Malformed(String),
+    /// It answers for another chain than the configured one.
+    #[error("is on another chain: {0}")]
+    Foreign(String),
+    /// Its own final block went back, so that its word about finality is worth nothing until it is where it was.
+    #[error("its final block went back from {from} to {to}")]
+    Regressed {
+        /// The highest that it ever called final.
+        from: u64,
+        /// What it calls final now.
+        to: u64,
+    },
 }
 
 /// "Limit exceeded" of EIP-1474.
@@ -51,6 +62,8 @@ impl SeatError {
             Self::Http(_) => "http",
             Self::Node { .. } => "error",
             Self::Malformed(_) => "malformed",
+            Self::Foreign(_) => "foreign_chain",
+            Self::Regressed { .. } => "finality_regress",
         }
     }
 
@@ -70,6 +83,24 @@ impl SeatError {
             Self::Node { code, message, .. } => *code == METHOD_NOT_FOUND || mentions(message, &WORDS),
             _ => false,
         }
+    }
+
+    /// Whether the node does not keep the state that was asked for any more.
+    pub(crate) fn is_pruned(&self) -> bool {
+        const WORDS: [&str; 6] = [
+            "missing trie node",
+            "state is not available",
+            "state not available",
+            "historical state",
+            "is pruned",
+            "distance to target block exceeds",
+        ];
+        matches!(self, Self::Node { message, .. } if mentions(message, &WORDS))
+    }
+
+    /// Whether the way to the node broke, so that somebody else may answer next.
+    pub(crate) const fn breaks_session(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Connection(_) | Self::Http(_))
     }
 
     /// Whether the node wants a smaller range of blocks.
@@ -107,7 +138,7 @@ impl SeatError {
 
     pub(super) fn scrubbed(self, url: &RedactedUrl) -> Self {
         match self {
-            Self::Timeout | Self::Http(_) => self,
+            Self::Timeout | Self::Http(_) | Self::Foreign(_) | Self::Regressed { .. } => self,
             Self::Connection(text) => Self::Connection(url.scrub(&text)),
             Self::Node { code, message, data } => Self::Node { code, message: url.scrub(&message), data },
             Self::Malformed(text) => Self::Malformed(url.scrub(&text)),

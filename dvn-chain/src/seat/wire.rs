@@ -1,14 +1,33 @@
 //! JSON-RPC 2.0 over HTTP: what goes out, and what may come back.
 
+use std::{fmt, sync::Arc};
+
 use alloy::primitives::Bytes;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::SeatError;
 use crate::call::Call;
 
-/// Longest answer that is read. The receipts of a full block take a few megabytes.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Longest answer to one call that is read: the receipts of a full block take a few megabytes, everything else far less.
+/// It bounds memory whatever is sent, compressed or not; the seat's timeout bounds the time.
+const fn most_bytes(method: &str) -> usize {
+    const MEBI: usize = 1024 * 1024;
+    match method.as_bytes() {
+        b"eth_getBlockReceipts" | b"eth_getLogs" => 64 * MEBI,
+        _ => 2 * MEBI,
+    }
+}
+
+/// Longest answer to these calls together.
+pub(super) fn cap(calls: &[Call]) -> usize {
+    // A batch is read into generic values, which take several times their text, so its parts share a tighter bound.
+    const MOST: usize = 8 * 1024 * 1024;
+    match calls {
+        [call] => most_bytes(call.method),
+        calls => calls.iter().map(|call| most_bytes(call.method).min(MOST)).fold(0, usize::max).max(MOST),
+    }
+}
 
 /// An answer's bytes with its HTTP status.
 #[derive(Debug)]
@@ -47,13 +66,14 @@ pub(super) fn batch(first: u64, calls: &[Call]) -> Value {
     (first..).zip(calls).map(|(id, call)| single(id, call)).collect()
 }
 
-pub(super) async fn send(request: reqwest::RequestBuilder) -> Result<Reply, SeatError> {
+/// Sends the request and reads at most so many bytes of the answer, after decompression.
+pub(super) async fn send(request: reqwest::RequestBuilder, most: usize) -> Result<Reply, SeatError> {
     let mut response = request.send().await.map_err(connection)?;
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(connection)? {
-        if body.len().saturating_add(chunk.len()) > MOST_BYTES {
-            return Err(SeatError::malformed("answer is too long"));
+        if body.len().saturating_add(chunk.len()) > most {
+            return Err(SeatError::malformed(format!("answer is longer than {most} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
@@ -66,6 +86,49 @@ pub(super) fn read_single<T: DeserializeOwned>(id: u64, reply: Reply) -> Result<
         return Err(SeatError::malformed("answer to another question"));
     }
     result(answer)
+}
+
+/// A result with its text as it came.
+pub(super) fn read_told<T: DeserializeOwned>(id: u64, reply: Reply) -> Result<Told<T>, SeatError> {
+    let raw: Box<RawValue> = read_single(id, reply)?;
+    let value = serde_json::from_str(raw.get()).map_err(|error| SeatError::malformed(error.to_string()))?;
+    Ok(Told { value, raw: Arc::from(raw.get()) })
+}
+
+/// An answer's meaning, which is voted on, with its text, which is kept as evidence.
+#[derive(Clone)]
+pub(crate) struct Told<T> {
+    pub(crate) value: T,
+    pub(crate) raw: Arc<str>,
+}
+
+impl<T> Told<T> {
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Told<U> {
+        Told { value: with(self.value), raw: self.raw }
+    }
+
+    pub(crate) fn try_map<U, E>(self, with: impl FnOnce(T) -> Result<U, E>) -> Result<Told<U>, E> {
+        Ok(Told { value: with(self.value)?, raw: self.raw })
+    }
+}
+
+impl<T> Told<Option<T>> {
+    pub(crate) fn transpose(self) -> Option<Told<T>> {
+        let Self { value, raw } = self;
+        value.map(|value| Told { value, raw })
+    }
+}
+
+impl<T: PartialEq> PartialEq for Told<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T> fmt::Debug for Told<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.raw)
+    }
 }
 
 /// The answers in the order of the questions, or nothing where the node answered the batch as a whole: it may take none.

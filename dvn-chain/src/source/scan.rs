@@ -16,7 +16,7 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef},
     job::Location,
     packet::Claim,
-    ports::{Assignment, Scan},
+    ports::{Assignment, Chain, Scan, Sighting},
 };
 
 use super::EvmSource;
@@ -34,24 +34,30 @@ const MOST_STEPS: usize = 32;
 /// One seat alone cannot push the step below this; only a lack of votes does.
 const LEAST_FOR_ONE: u64 = 64;
 
-/// What one seat says about a step: claims with their places.
-type Sighting = BTreeSet<(Claim, Location)>;
+/// What one seat says about a step: claims with their places, and every packet's number on its path.
+#[derive(Debug, Default)]
+struct Seen {
+    claims: BTreeSet<(Claim, Location)>,
+    sightings: BTreeSet<Sighting>,
+}
 
 pub(super) async fn scan(source: &EvmSource, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
     let (mut from, to) = range.into_inner();
-    let mut scan = Scan { assignments: Vec::new(), through: from.below(1) };
+    let mut scan = Scan { assignments: Vec::new(), sightings: Vec::new(), through: from.below(1) };
     let mut steps: usize = 0;
     while from <= to && steps < MOST_STEPS {
         match step(source, from, to).await {
-            Ok((through, assignments)) => {
+            Ok(part) => {
+                let Scan { assignments, sightings, through } = part;
                 scan.assignments.extend(assignments);
+                scan.sightings.extend(sightings);
                 scan.through = through;
                 from = through.above(1);
                 steps = steps.saturating_add(1);
             }
             // What was read before counts; the caller comes back for the rest.
             Err(error) if steps > 0 => {
-                tracing::debug!(chain = source.panel.chain().name, %error, "scan stops early");
+                tracing::debug!(chain = source.reader.panel.chain().name, %error, "scan stops early");
                 break;
             }
             Err(error) => return Err(error),
@@ -61,44 +67,40 @@ pub(super) async fn scan(source: &EvmSource, range: RangeInclusive<BlockNumber>)
 }
 
 /// Reads from `from` on, as far as the nodes bear.
-async fn step(
-    source: &EvmSource,
-    from: BlockNumber,
-    to: BlockNumber,
-) -> Result<(BlockNumber, Vec<Assignment>), ChainSourceError> {
+async fn step(source: &EvmSource, from: BlockNumber, to: BlockNumber) -> Result<Scan, ChainSourceError> {
     loop {
         let end = source.stride.end(from, to);
         let asked = end.0.saturating_sub(from.0).saturating_add(1);
-        let ballot = source.panel.gather(|seat| async move { sightings(source, &seat, from, end).await }).await;
-        let enough = ballot.votes.len() >= source.panel.threshold().need();
+        let ballot = source.reader.panel.gather(|seat| async move { seen(source, &seat, from, end).await }).await;
+        let enough = source.reader.panel.suffices(&ballot.votes);
         let refused = absent(&ballot, SeatError::is_too_large);
         if refused && (!enough || asked > LEAST_FOR_ONE) && source.stride.shrink(asked) {
             continue;
         }
         if enough {
             source.stride.grow();
-            return Ok((end, united(source, &ballot)));
+            return Ok(united(source, end, &ballot));
         }
         if absent(&ballot, |error| *error == SeatError::Timeout) {
             // Perhaps there was too much to read; the caller's next try asks for less.
             source.stride.shrink(asked);
         }
-        return Err(source.error(source.panel.missing("logs", &ballot)));
+        return Err(source.missing(source.reader.panel.missing("logs", &ballot)));
     }
 }
 
 /// One seat's sightings, or nothing where it does not have the whole step yet.
-async fn sightings(
+async fn seen(
     source: &EvmSource,
     seat: &Arc<Seat>,
     from: BlockNumber,
     to: BlockNumber,
-) -> Result<Option<Sighting>, SeatError> {
+) -> Result<Option<Seen>, SeatError> {
     // Asked before the logs: a node that is behind answers with fewer logs and no error.
     if !seat.covers(to).await? {
         return Ok(None);
     }
-    let contracts = &source.config.contracts;
+    let contracts = &source.reader.config.contracts;
     let mut addresses: Vec<Address> = vec![contracts.endpoint];
     addresses.extend(contracts.send_libs.iter().chain(&contracts.legacy_send_libs));
     let mut topics = pairing::TOPICS.to_vec();
@@ -120,54 +122,64 @@ async fn sightings(
     Ok(Some(paired(source, seat, &transactions)))
 }
 
-fn paired(source: &EvmSource, seat: &Seat, transactions: &BTreeMap<(BlockRef, B256), Vec<Log>>) -> Sighting {
-    let chain = source.panel.chain();
-    let contracts = &source.config.contracts;
-    let mut sighting = Sighting::new();
+fn paired(source: &EvmSource, seat: &Seat, transactions: &BTreeMap<(BlockRef, B256), Vec<Log>>) -> Seen {
+    let chain = source.reader.panel.chain();
+    let contracts = &source.reader.config.contracts;
+    let mut seen = Seen::default();
     for ((block, tx_hash), logs) in transactions {
         let is_legacy =
             |log: &&Log| contracts.legacy_send_libs.contains(&log.address) && pairing::is_legacy_packet(log);
         if logs.iter().any(|log| is_legacy(&log)) {
             tracing::warn!(chain = chain.name, %tx_hash, "packet of a legacy send library is not attested");
         }
-        for Paired { log_index, finding } in pairing::pair(chain.eid, contracts, logs) {
+        for Paired { log_index, header, finding } in pairing::pair(chain.eid, contracts, logs) {
+            seen.sightings.extend(header.map(|it| Sighting { path: it.path(), nonce: it.nonce }));
             let location = Location { src_eid: chain.eid, block: *block, tx_hash: *tx_hash, log_index };
             match finding {
-                Finding::Assigned { claim, .. } => _ = sighting.insert((claim, location)),
+                Finding::Assigned { claim, .. } => _ = seen.claims.insert((claim, location)),
                 Finding::NotAssigned { .. } => {}
-                Finding::Suspicious(suspicion) => {
-                    let labels = [("chain", chain.name.clone()), ("reason", suspicion.name().to_owned())];
-                    metrics::counter!("dvn_suspicious_packets_total", &labels).increment(1);
-                    // Libraries of other products, lzRead's for one, share the endpoint; their packets are daily business.
-                    if matches!(suspicion, Suspicion::UnknownLibrary(_)) {
-                        tracing::debug!(chain = chain.name, %tx_hash, log_index, %suspicion, "packet is left to others");
-                    } else {
-                        tracing::warn!(chain = chain.name, seat = seat.label(), %tx_hash, log_index, %suspicion, "suspicious packet");
-                    }
-                }
+                Finding::Suspicious(suspicion) => suspect(chain, seat.label(), *tx_hash, log_index, &suspicion),
             }
         }
     }
-    sighting
+    seen
+}
+
+/// Says that a log is none that a genuine send leaves.
+pub(super) fn suspect(chain: &Chain, seat: &str, tx_hash: B256, log_index: u64, suspicion: &Suspicion) {
+    let labels = [("chain", chain.name.clone()), ("reason", suspicion.name().to_owned())];
+    metrics::counter!("dvn_suspicious_packets_total", &labels).increment(1);
+    // Libraries of other products, lzRead's for one, share the endpoint; their packets are daily business.
+    if matches!(suspicion, Suspicion::UnknownLibrary(_)) {
+        tracing::debug!(chain = chain.name, %tx_hash, log_index, %suspicion, "packet is left to others");
+    } else {
+        tracing::warn!(chain = chain.name, seat, %tx_hash, log_index, %suspicion, "suspicious packet");
+    }
 }
 
 /// The union over all seats. Of a claim's several places the one that most seats name is taken.
-fn united(source: &EvmSource, ballot: &Ballot<Sighting>) -> Vec<Assignment> {
-    let mut places: BTreeMap<Claim, BTreeMap<Location, usize>> = BTreeMap::new();
-    for (claim, location) in ballot.votes.iter().flat_map(|(_, sighting)| sighting) {
-        let count = places.entry(*claim).or_default().entry(*location).or_default();
-        *count = count.saturating_add(1);
+fn united(source: &EvmSource, through: BlockNumber, ballot: &Ballot<Seen>) -> Scan {
+    let mut places: BTreeMap<Claim, BTreeMap<Location, Vec<usize>>> = BTreeMap::new();
+    let mut sightings: BTreeMap<Sighting, Vec<usize>> = BTreeMap::new();
+    for vote in &ballot.votes {
+        for (claim, location) in &vote.value.claims {
+            places.entry(*claim).or_default().entry(*location).or_default().push(vote.seat);
+        }
+        for sighting in &vote.value.sightings {
+            sightings.entry(*sighting).or_default().push(vote.seat);
+        }
     }
-    let need = source.panel.threshold().need();
+    let is_agreed = |seats: &[usize]| source.reader.panel.electorate().shortfall(seats.iter().copied()).is_none();
     let mut assignments: Vec<Assignment> = places
         .into_iter()
         .filter_map(|(claim, places)| {
-            let (location, count) = places.into_iter().max_by_key(|(_, count)| *count)?;
-            Some(Assignment { location, claim, agreed: count >= need })
+            let (location, seats) = places.into_iter().max_by_key(|(_, seats)| seats.len())?;
+            Some(Assignment { location, claim, agreed: is_agreed(&seats) })
         })
         .collect();
     assignments.sort_unstable_by_key(|it| (it.location.block.number, it.location.log_index, it.location));
-    assignments
+    let sightings = sightings.into_iter().filter(|(_, seats)| is_agreed(seats)).map(|(sighting, _)| sighting);
+    Scan { assignments, sightings: sightings.collect(), through }
 }
 
 fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {

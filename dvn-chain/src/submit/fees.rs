@@ -58,8 +58,8 @@ pub(super) async fn market(panel: &Panel, rules: GasRules) -> Result<Market, Pan
             Ok(Some((block, price.to::<u128>(), tip.map(|tip| tip.to::<u128>()))))
         })
         .await;
-    let votes = || ballot.votes.iter().map(|(_, vote)| vote);
-    if votes().count() < panel.threshold().need() {
+    let votes = || ballot.votes.iter().map(|vote| &vote.value);
+    if !panel.suffices(&ballot.votes) {
         return Err(panel.missing("gas price", &ballot));
     }
     let missing = || panel.missing("gas price", &ballot);

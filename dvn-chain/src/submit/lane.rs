@@ -136,7 +136,7 @@ async fn gas_limit(lane: &EvmSubmitter, input: &Bytes) -> Result<u64, SubmitErro
         .panel
         .gather(|seat| async move { seat.call::<U64>(Call::estimate_gas(from, to, input)).await.map(Some) })
         .await;
-    let estimates = || ballot.votes.iter().map(|(_, gas)| gas.to::<u64>());
+    let estimates = || ballot.votes.iter().map(|vote| vote.value.to::<u64>());
     let Some(middle) = median(estimates()) else {
         return Err(refused(lane, &ballot));
     };

@@ -8,7 +8,7 @@ use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::BlockNumber,
     ports::{Attempt, OutboxTransaction, Outcome, Settlement},
-    quorum::{self, Poll},
+    quorum::{Poll, Shortfall},
 };
 
 use super::{
@@ -140,11 +140,12 @@ async fn fate<'a>(
 ) -> Result<Fate<'a>, SubmitError> {
     let mut fate = Fate::Absent;
     for (at, attempt) in (first..).zip(&transaction.attempts) {
-        let told = || snapshot.ballot.votes.iter().map(|(_, seen)| seen.receipts.get(at).and_then(Option::as_ref));
-        match quorum::poll(lane.panel.threshold(), told().flatten()) {
+        let told = snapshot.ballot.votes.iter();
+        let told = told.filter_map(|vote| Some((vote.seat, vote.value.receipts.get(at)?.as_ref()?)));
+        match lane.panel.electorate().poll(told) {
             Poll::Agreed(receipt) => return Ok(Fate::Mined(attempt, receipt.clone())),
-            Poll::Missing { have: 0, .. } => {}
-            Poll::Missing { .. } => fate = Fate::Unclear,
+            Poll::Missing(Shortfall::Votes { have: 0, .. }) => {}
+            Poll::Missing(_) => fate = Fate::Unclear,
             Poll::Split(receipts) => {
                 let highest = receipts.iter().map(|receipt| receipt.block.number).max().unwrap_or_default();
                 let detail = format!("seats give different receipts of {}", attempt.tx_hash);
@@ -177,7 +178,7 @@ async fn judged(
     attempt: &Attempt,
     receipt: &Receipt,
 ) -> Result<Vec<Outcome>, SubmitError> {
-    let anchored = match anchor::anchor(&lane.panel, receipt.block.number).await {
+    let anchored = match anchor::block_at(&lane.panel, receipt.block.number).await {
         Ok(anchored) => anchored.value,
         Err(error @ PanelError::Contradiction { .. }) => {
             dissent(lane, receipt.block.number, error.to_string()).await?;

@@ -1,20 +1,20 @@
 //! What convinced us, as one JSON document for people and auditors.
 
+use std::sync::Arc;
+
 use dvn_core::{
+    ids::BlockRef,
     job::Location,
     packet::Claim,
     ports::{Chain, EvidenceBundle, Head},
 };
 use serde_json::{Value, json};
 
-use super::{
-    receipts::{Reading, TransactionLogs},
-    state::SourceState,
-};
 use crate::{
-    anchor::Anchored,
     panel::{Agreed, Panel},
+    receipts::{Reading, TransactionLogs},
     rpc::Log,
+    state::SourceState,
 };
 
 /// Every fact with those who vouch for it.
@@ -23,22 +23,25 @@ pub(super) struct Convinced<'a> {
     pub(super) chain: &'a Chain,
     pub(super) location: &'a Location,
     pub(super) head: Head,
+    /// The final block that the packet's block was linked to.
+    pub(super) anchor: BlockRef,
+    pub(super) vouched_by: Vec<String>,
     pub(super) claim: &'a Claim,
     pub(super) assigned: bool,
     pub(super) logs: &'a TransactionLogs,
     pub(super) panel: &'a Panel,
-    pub(super) anchor: &'a Agreed<Anchored>,
-    pub(super) receipts: &'a Agreed<Reading>,
+    pub(super) receipts: &'a Agreed<Arc<Reading>>,
     pub(super) state: &'a Agreed<SourceState>,
 }
 
 pub(super) fn bundle(facts: &Convinced<'_>) -> EvidenceBundle {
-    let Convinced { chain, location, head, claim, assigned, logs, panel, anchor, receipts, state } = *facts;
+    let Convinced { chain, location, head, claim, assigned, logs, panel, receipts, state, .. } = *facts;
     let threshold = panel.threshold();
     let document = json!({
         "kind": if receipts.value.root().is_some() { "proof" } else { "votes" },
         "chain": { "name": chain.name, "eid": chain.eid.0 },
-        "block": { "number": location.block.number.0, "hash": location.block.hash, "time": anchor.value.time.0 },
+        "block": reference(location.block),
+        "anchor": reference(facts.anchor),
         "transaction": location.tx_hash,
         "log_index": location.log_index,
         "head": { "latest": head.latest.0, "settled": head.settled.0 },
@@ -48,10 +51,11 @@ pub(super) fn bundle(facts: &Convinced<'_>) -> EvidenceBundle {
         "logs": logs.logs.iter().map(log).collect::<Vec<_>>(),
         "send_confirmations": state.value.send_confirmations.0,
         "outbound_nonce": state.value.outbound_nonce.0,
+        "proven_nonce": state.value.proven_nonce.map(|(at, nonce)| json!({ "nonce": nonce.0, "at": reference(at) })),
         "votes": {
             "seats": threshold.seats(),
             "threshold": threshold.need(),
-            "block_hash": anchor.voters,
+            "block_hash": facts.vouched_by,
             "receipts": source_of(receipts),
             "state": state.voters,
         },
@@ -59,8 +63,12 @@ pub(super) fn bundle(facts: &Convinced<'_>) -> EvidenceBundle {
     EvidenceBundle::new(document.to_string())
 }
 
+fn reference(block: BlockRef) -> Value {
+    json!({ "number": block.number.0, "hash": block.hash })
+}
+
 /// How the logs are known: by the root that they hash to, or by those who voted for them.
-fn source_of(receipts: &Agreed<Reading>) -> Value {
+fn source_of(receipts: &Agreed<Arc<Reading>>) -> Value {
     match receipts.value.root() {
         Some(root) => json!({ "proven": root, "served_by": receipts.voters }),
         None => json!({ "voted": receipts.voters }),

@@ -24,6 +24,10 @@ impl FinalizedHashes for Hashes {
         let known = *self.0.lock().unwrap().entry(block.number).or_insert(block.hash);
         if known == block.hash { Ok(()) } else { Err(StoreError::new(StoreErrorKind::FinalityChanged)) }
     }
+
+    async fn newest(&self, _: Eid) -> Result<Option<BlockRef>, StoreError> {
+        Ok(self.0.lock().unwrap().last_key_value().map(|(number, hash)| BlockRef { number: *number, hash: *hash }))
+    }
 }
 
 #[derive(Debug)]

@@ -7,8 +7,11 @@
 )]
 
 mod devnet;
+mod domains;
 mod fakes;
+mod finality;
 mod node;
+mod omission;
 mod preflight;
 mod proof;
 mod seat;

@@ -24,6 +24,8 @@ pub(crate) struct Script {
     overrides: HashMap<&'static str, Override>,
     pub(crate) asked: Vec<(String, Value)>,
     pub(crate) silent: bool,
+    /// Answers with an HTTP status, as a gateway without a node behind it does.
+    pub(crate) breaks: bool,
     pub(crate) refuses_batches: bool,
 }
 
@@ -59,18 +61,24 @@ impl Node {
     }
 }
 
-async fn serve(State(script): State<Arc<Mutex<Script>>>, Json(body): Json<Value>) -> Json<Value> {
+async fn serve(
+    State(script): State<Arc<Mutex<Script>>>,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, axum::http::StatusCode> {
     if script.lock().unwrap().silent {
         std::future::pending::<()>().await;
     }
     let mut script = script.lock().unwrap();
-    Json(match body {
+    if script.breaks {
+        return Err(axum::http::StatusCode::BAD_GATEWAY);
+    }
+    Ok(Json(match body {
         Value::Array(_) if script.refuses_batches => {
             json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32600, "message": "batches are not supported" } })
         }
         Value::Array(calls) => calls.iter().map(|call| one(&mut script, call)).collect(),
         call => one(&mut script, &call),
-    })
+    }))
 }
 
 fn one(script: &mut Script, call: &Value) -> Value {

@@ -1,11 +1,11 @@
 //! One seat's receipts count only as far as they hash to the agreed block. The block is a recorded one of Ethereum with a
 //! packet's transaction added and the hashes computed anew.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::B256;
 use dvn_chain::{
-    ChainClass, EvmVerifier, Finality, VerifierConfig,
+    ChainClass, EvmReader, EvmVerifier, SourceConfig,
     proof::{self, Header, Receipt},
 };
 use dvn_core::{
@@ -66,26 +66,49 @@ fn rehashed(header: &mut Value) -> B256 {
     hash
 }
 
+/// The headers from the block on up to the newest one, three higher.
+fn above(block: &Block) -> Vec<Value> {
+    let mut headers = vec![block.header.clone()];
+    headers[0]["hash"] = json!(block.location.block.hash);
+    for number in HEIGHT + 1..=HEIGHT + 3 {
+        let mut header = block.header.clone();
+        header["number"] = json!(format!("{number:#x}"));
+        header["parentHash"] = headers.last().unwrap()["hash"].clone();
+        rehashed(&mut header);
+        headers.push(header);
+    }
+    headers
+}
+
 async fn setup(block: &Block) -> (Vec<Node>, EvmVerifier) {
     let (nodes, panel) = node::panel(&world::source_world(), world::SRC, 3, 2).await;
     for node in &nodes {
-        let header = block.header.clone();
-        node.answer("eth_getBlockByNumber", move |params| (params[0] == "0x46").then(|| Ok(header.clone())));
+        let headers = above(block);
+        node.answer("eth_getBlockByNumber", move |params| {
+            let at = |position: usize| Some(Ok(headers[position].clone()));
+            match params[0].as_str().unwrap() {
+                "latest" => at(3),
+                "finalized" => at(2),
+                number => headers.iter().find(|header| header["number"] == number).cloned().map(Ok),
+            }
+        });
         serve(node, block);
     }
-    let config = VerifierConfig {
-        contracts: world::contracts(),
-        finality: Finality::Finalized,
-        floor: Confirmations(10),
-        proof: ChainClass::Ethereum.profile().proof,
-    };
-    (nodes, EvmVerifier::new(panel, config, Arc::new(Hashes::default())))
+    let config = SourceConfig::new(world::contracts(), &ChainClass::Ethereum.profile(), Confirmations(10));
+    let config = SourceConfig { block_time: Duration::ZERO, ..config };
+    (nodes, EvmVerifier::new(Arc::new(EvmReader::new(panel, config, Arc::new(Hashes::default())))))
 }
 
 /// What the node shows as evidence, whatever hash it votes for.
 fn serve(node: &Node, block: &Block) {
-    let Block { header, receipts, .. } = block.clone();
-    node.answer("eth_getBlockByHash", move |_| Some(Ok(header.clone())));
+    let Block { header, receipts, location } = block.clone();
+    let headers = above(block);
+    node.answer("eth_getBlockByHash", move |params| {
+        if params[0] == json!(location.block.hash) {
+            return Some(Ok(header.clone()));
+        }
+        headers.iter().find(|header| header["hash"] == params[0]).cloned().map(Ok)
+    });
     node.answer("eth_getBlockReceipts", move |_| Some(Ok(receipts.clone())));
 }
 
@@ -136,8 +159,9 @@ async fn a_seat_whose_evidence_does_not_hash_gives_way_to_the_next() {
         let mut forged = block.clone();
         lie(&mut forged);
         serve(&nodes[0], &forged);
+        serve(&nodes[1], &forged);
         let seen = evidence(&verifier, &block.location).await;
-        let server = json!([nodes[1].address]);
+        let server = json!([nodes[2].address]);
         assert_eq!(seen["votes"]["receipts"]["served_by"], server, "lie {number}");
     }
 }
@@ -166,7 +190,7 @@ async fn a_seat_that_mislabels_transactions_hides_no_packet() {
 }
 
 #[tokio::test]
-async fn a_proven_failure_sends_no_packet() {
+async fn t49_a_proven_failure_sends_no_packet() {
     let block = block("0x0");
     let (_nodes, verifier) = setup(&block).await;
     let refused = Verification::Rejected { refusal: Refusal::NotGenuine, is_settled: true };
@@ -184,17 +208,17 @@ async fn seats_that_serve_no_whole_block_vote() {
         let logs = block.receipts[94]["logs"].as_array().unwrap().clone();
         let place =
             json!({ "transactionHash": location.tx_hash, "blockHash": location.block.hash, "blockNumber": "0x46" });
+        let mut placed = logs.clone();
+        for (at, log) in (location.log_index - 1..).zip(&mut placed) {
+            log.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
+            log["logIndex"] = json!(format!("{at:#x}"));
+        }
+        let (of_block, mut receipt) = (json!(placed), place);
+        receipt["status"] = json!("0x1");
+        receipt["logs"] = of_block.clone();
         node.answer("eth_getBlockReceipts", |_| Some(Err((-32601, "method not found".to_owned()))));
-        node.answer("eth_getTransactionReceipt", move |_| {
-            let (mut receipt, mut logs) = (place.clone(), logs.clone());
-            for (at, log) in (location.log_index - 1..).zip(&mut logs) {
-                log.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
-                log["logIndex"] = json!(format!("{at:#x}"));
-            }
-            receipt["status"] = json!("0x1");
-            receipt["logs"] = json!(logs);
-            Some(Ok(receipt))
-        });
+        node.answer("eth_getTransactionReceipt", move |_| Some(Ok(receipt.clone())));
+        node.answer("eth_getLogs", move |_| Some(Ok(of_block.clone())));
     }
     let seen = evidence(&verifier, &block.location).await;
     assert_eq!(seen["votes"]["receipts"]["voted"].as_array().unwrap().len(), 3);

@@ -1,7 +1,7 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use alloy::primitives::U64;
-use dvn_chain::{ChainClass, EvmSource, Finality, Panel, SourceConfig};
+use dvn_chain::{ChainClass, EvmReader, EvmSource, Finality, Panel, SourceConfig};
 use dvn_core::{
     error::ChainSourceErrorKind,
     ids::{BlockNumber, Confirmations},
@@ -10,16 +10,21 @@ use dvn_core::{
 use serde_json::{Value, json};
 
 use crate::{
+    fakes::Hashes,
     node::{self, Node},
     world::{self, World},
 };
 
 fn source(panel: Arc<Panel>, log_range: u64) -> EvmSource {
-    let profile = ChainClass::Generic.profile();
-    EvmSource::new(
-        panel,
-        SourceConfig { log_range, ..SourceConfig::new(world::contracts(), &profile, Confirmations(10)) },
-    )
+    with(panel, SourceConfig { log_range, ..config() })
+}
+
+fn config() -> SourceConfig {
+    SourceConfig::new(world::contracts(), &ChainClass::Generic.profile(), Confirmations(10))
+}
+
+fn with(panel: Arc<Panel>, config: SourceConfig) -> EvmSource {
+    EvmSource::new(Arc::new(EvmReader::new(panel, config, Arc::new(Hashes::default()))))
 }
 
 fn range(from: u64, to: u64) -> RangeInclusive<BlockNumber> {
@@ -50,9 +55,8 @@ async fn the_head_is_what_the_threshold_reached() {
     nodes[1].script().world.head = 99;
     let head = source(Arc::clone(&panel), 100).next_head(None).await.unwrap();
     assert_eq!(head, Head { latest: BlockNumber(100), settled: BlockNumber(80) });
-    let mut config = SourceConfig::new(world::contracts(), &ChainClass::Generic.profile(), Confirmations(10));
-    config.finality = Finality::Latest;
-    let head = EvmSource::new(panel, config).next_head(None).await.unwrap();
+    let latest = SourceConfig { finality: Finality::Latest, ..config() };
+    let head = with(panel, latest).next_head(None).await.unwrap();
     assert_eq!(head, Head { latest: BlockNumber(100), settled: BlockNumber(90) });
 }
 
@@ -67,10 +71,10 @@ async fn nothing_is_settled_above_the_newest_block() {
 #[tokio::test]
 async fn the_next_head_is_waited_for() {
     let (nodes, panel) = node::panel(&World::default(), world::SRC, 1, 1).await;
-    let source = source(panel, 100);
+    let source = with(panel, SourceConfig { block_time: Duration::from_millis(100), ..config() });
     let seen = source.next_head(None).await.unwrap();
     let bump = async {
-        while nodes[0].asked("eth_blockNumber").len() < 2 {
+        while nodes[0].asked("eth_getBlockByNumber").len() < 3 {
             tokio::task::yield_now().await;
         }
         nodes[0].script().world.head = 101;
@@ -105,7 +109,7 @@ async fn a_range_that_is_refused_down_to_one_block_is_missing() {
 }
 
 #[tokio::test]
-async fn what_one_seat_hides_another_shows() {
+async fn t09_what_one_seat_hides_another_shows() {
     let mut world = World::default();
     world.send(50, 1);
     world.send(60, 2);
@@ -131,7 +135,7 @@ async fn a_claim_in_two_places_is_reported_where_most_seats_see_it() {
 }
 
 #[tokio::test]
-async fn a_seat_that_is_behind_does_not_count_as_having_read() {
+async fn t10_a_seat_that_is_behind_does_not_count_as_having_read() {
     let (nodes, panel) = node::panel(&World::default(), world::SRC, 3, 2).await;
     nodes[0].script().world.head = 70;
     assert_eq!(source(Arc::clone(&panel), 100).scan(range(1, 80)).await.unwrap().through, BlockNumber(80));
@@ -142,7 +146,7 @@ async fn a_seat_that_is_behind_does_not_count_as_having_read() {
 }
 
 #[tokio::test]
-async fn removed_logs_are_ignored_and_logs_outside_of_the_range_cost_the_vote() {
+async fn t48_removed_logs_are_ignored_and_logs_outside_of_the_range_cost_the_vote() {
     let mut world = World::default();
     world.send(50, 1);
     let (nodes, panel) = node::panel(&world, world::SRC, 1, 1).await;

@@ -169,7 +169,7 @@ async fn a_view_tells_records_stranger_libraries_and_reverts() {
 }
 
 #[tokio::test]
-async fn one_seats_lie_about_the_view_is_never_taken() {
+async fn t43_one_seats_lie_about_the_view_is_never_taken() {
     let setup = setup(&destination()).await;
     setup.nodes[0].script().world.returns::<world::inboundPayloadHashCall>(world::ENDPOINT, &B256::repeat_byte(1));
     let error = setup.submitter.view(&world::packet(1).claim()).await.unwrap_err();
@@ -295,7 +295,7 @@ async fn our_own_log_settles_and_repeats_until_closed() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_too_few_seats_have_settles_nothing() {
+async fn t43_a_receipt_that_too_few_seats_have_settles_nothing() {
     let setup = setup(&destination()).await;
     setup.submitter.submit(vec![signed(1)]).await.unwrap();
     setup.mine(98, 1, &[verified(1)]);
@@ -333,7 +333,7 @@ async fn a_receipt_of_a_block_that_left_the_chain_settles_nothing() {
 }
 
 #[tokio::test]
-async fn different_receipts_are_a_contradiction_once_final() {
+async fn t43_different_receipts_are_a_contradiction_once_final() {
     let setup = setup(&destination()).await;
     setup.submitter.submit(vec![signed(1)]).await.unwrap();
     setup.mine(98, 1, &[verified(1)]);

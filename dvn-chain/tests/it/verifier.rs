@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
-use dvn_chain::{EvmVerifier, Finality, Panel, VerifierConfig};
+use dvn_chain::{ChainClass, EvmReader, EvmVerifier, Panel, SourceConfig};
 use dvn_core::{
     error::VerifyErrorKind,
     ids::{BlockNumber, Confirmations, Eid},
@@ -23,14 +23,17 @@ fn verifier(panel: Arc<Panel>) -> EvmVerifier {
     with_hashes(panel, Arc::default())
 }
 
+/// Every look asks for the head anew.
+const NEVER_FRESH: Duration = Duration::ZERO;
+
 fn with_hashes(panel: Arc<Panel>, hashes: Arc<Hashes>) -> EvmVerifier {
-    let config = VerifierConfig {
-        contracts: world::contracts(),
-        finality: Finality::Finalized,
-        floor: Confirmations(10),
-        proof: None,
-    };
-    EvmVerifier::new(panel, config, hashes)
+    with_block_time(panel, hashes, NEVER_FRESH)
+}
+
+fn with_block_time(panel: Arc<Panel>, hashes: Arc<Hashes>, block_time: Duration) -> EvmVerifier {
+    let config = SourceConfig::new(world::contracts(), &ChainClass::Generic.profile(), Confirmations(10));
+    let config = SourceConfig { block_time, ..config };
+    EvmVerifier::new(Arc::new(EvmReader::new(panel, config, hashes)))
 }
 
 /// A world with packet 1 in a final block and packet 2 in a fresh one.
@@ -69,6 +72,7 @@ async fn a_packet_is_found_with_its_evidence() {
     let evidence: Value = serde_json::from_str(seen.evidence.json()).unwrap();
     assert_eq!(evidence["block"]["hash"], json!(world.hash(FINAL)));
     assert_eq!(evidence["votes"]["block_hash"].as_array().unwrap().len(), 3);
+    assert_eq!(evidence["anchor"]["number"], 80);
     assert_eq!(evidence["outbound_nonce"], 9);
 }
 
@@ -80,7 +84,26 @@ async fn packets_of_one_block_share_one_reading_of_its_receipts() {
         found(&verifier, &world.location(FINAL, 1)).await;
     }
     assert_eq!(nodes[0].asked("eth_getBlockReceipts").len(), 1);
-    assert_eq!(nodes[0].asked("eth_blockNumber").len(), 3, "what can change is asked every time");
+    let heads = nodes[0].asked("eth_getBlockByNumber").iter().filter(|params| params[0] == "latest").count();
+    assert_eq!(heads, 3, "what can change is asked every time");
+}
+
+#[tokio::test]
+async fn packets_of_one_block_share_every_question_under_one_head() {
+    let mut world = world::source_world();
+    for nonce in 1..=9 {
+        world.send(FINAL, nonce);
+    }
+    let (nodes, panel) = node::panel(&world, world::SRC, 3, 2).await;
+    let verifier = with_block_time(panel, Arc::default(), Duration::from_secs(3600));
+    found(&verifier, &world.location(FINAL, 1)).await;
+    let calls = || nodes.iter().map(|node| node.script().asked.len()).collect::<Vec<_>>();
+    let of_one = calls();
+    for nonce in 2..=9 {
+        let location = Location { log_index: 2 * nonce - 1, ..world.location(FINAL, nonce) };
+        found(&verifier, &location).await;
+    }
+    assert_eq!(calls(), of_one);
 }
 
 #[tokio::test]
@@ -97,7 +120,7 @@ async fn what_was_read_before_finality_is_read_again_after() {
 async fn one_silent_seat_of_three_is_borne_and_two_are_not() {
     let world = two_packets();
     let (nodes, _) = setup(&world).await;
-    let (long, short) = (Duration::from_secs(60), Duration::from_millis(100));
+    let (long, short) = (Duration::from_secs(60), Duration::from_millis(250));
     nodes[2].script().silent = true;
     found(&verifier(node::panel_of(&nodes, world::SRC, 2, long, short)), &world.location(FINAL, 1)).await;
     nodes[1].script().silent = true;
@@ -186,7 +209,8 @@ async fn answers_about_another_block_are_no_votes() {
         for node in &nodes[..2] {
             let (truth, other) = (world.clone(), other.clone());
             node.answer(method, move |params| {
-                (params[0] != json!("finalized")).then(|| truth.clone().answer(method, &other))
+                let is_number = params[0].as_str().is_some_and(|text| text.starts_with("0x"));
+                is_number.then(|| truth.clone().answer(method, &other))
             });
         }
         assert_eq!(kind(&verifier, &world.location(FINAL, 1)).await, VerifyErrorKind::Missing, "{method}");
@@ -221,14 +245,14 @@ async fn refused(world: &World, location: &Location) {
 }
 
 #[tokio::test]
-async fn a_failed_transaction_sends_no_packet() {
+async fn t49_a_failed_transaction_sends_no_packet() {
     let mut world = two_packets();
     world.blocks.get_mut(&FINAL).unwrap()[0].status = 0;
     refused(&world, &world.location(FINAL, 1)).await;
 }
 
 #[tokio::test]
-async fn a_receipt_without_status_sends_no_packet() {
+async fn t49_a_receipt_without_status_sends_no_packet() {
     let world = two_packets();
     let (nodes, verifier) = setup(&world).await;
     for node in &nodes {
@@ -263,7 +287,9 @@ async fn a_forged_packet_is_refused() {
 async fn a_packet_beyond_the_endpoints_own_count_is_refused_once_final() {
     let mut world = two_packets();
     world.returns::<world::outboundNonceCall>(world::ENDPOINT, &0);
-    refused(&world, &world.location(FINAL, 1)).await;
+    let (_nodes, final_verifier) = setup(&world).await;
+    let ahead = Verification::Rejected { refusal: Refusal::NonceAhead, is_settled: true };
+    assert_eq!(final_verifier.verify(&world.location(FINAL, 1)).await.unwrap(), ahead);
     let (_nodes, verifier) = setup(&world).await;
     assert_eq!(kind(&verifier, &world.location(FRESH, 2)).await, VerifyErrorKind::Missing);
 }

@@ -16,15 +16,16 @@ use crate::{
 pub(crate) enum CollectError {
     #[error("destination could not be read")]
     Destination(#[from] SubmitError),
-    #[error("no quorum of signatures: {}", .0.name())]
-    Cosigners(CosignErrorKind),
+    #[error("no quorum of signatures: {}", .0.kind().name())]
+    Cosigners(#[source] CosignError),
 }
 
 impl Engine {
     /// A quorum of signatures over the call that this node's own reading gives, or why there is none.
     pub(crate) async fn collect(&self, job: &Job, proposal: &Proposal) -> Result<Signed, CollectError> {
         let destination = self.views.destinations.get(&proposal.dst_eid);
-        let destination = destination.ok_or(CollectError::Cosigners(CosignErrorKind::Refused))?;
+        let destination =
+            destination.ok_or_else(|| CollectError::Cosigners(CosignError::new(CosignErrorKind::Refused)))?;
         let candidates: Vec<_> = self.cosigners.iter().filter_map(|it| it.address(proposal.dst_eid)).collect();
         let (committee, view) = tokio::try_join!(destination.committee(&candidates), destination.view(&job.claim))?;
         let attestation = Attestation {
@@ -37,7 +38,7 @@ impl Engine {
         let asked = self.ask(&attestation, &committee, proposal);
         let set = tokio::time::timeout(self.tuning.timeout, asked)
             .await
-            .unwrap_or(Err(CosignErrorKind::Unavailable))
+            .unwrap_or_else(|_| Err(CosignError::new(CosignErrorKind::Unavailable)))
             .map_err(CollectError::Cosigners)?;
         Ok(Signed {
             confirmations: attestation.confirmations,
@@ -52,13 +53,13 @@ impl Engine {
         attestation: &Attestation,
         committee: &Committee,
         proposal: &Proposal,
-    ) -> Result<SignatureSet, CosignErrorKind> {
+    ) -> Result<SignatureSet, CosignError> {
         let digest = attestation.digest();
         let guid = attestation.claim.header.guid();
         let mut answers: FuturesUnordered<_> =
             self.cosigners.iter().map(|cosigner| ask_one(cosigner.as_ref(), proposal)).collect();
         let mut signatures = Vec::new();
-        let mut worst = None;
+        let mut worst: Option<CosignError> = None;
         while let Some((cosigner, answer)) = answers.next().await {
             let checked = answer.and_then(|it| {
                 let expected = cosigner.address(proposal.dst_eid).unwrap_or_default();
@@ -70,14 +71,16 @@ impl Engine {
                 Ok(signature) => signatures.push(signature),
                 Err(error) => {
                     warn!(%guid, cosigner = cosigner.name(), error = chain_of(&error), "no signature");
-                    worst = worst.max(Some(Severity(error.kind())));
+                    if worst.as_ref().is_none_or(|worst| rank(worst.kind()) < rank(error.kind())) {
+                        worst = Some(error);
+                    }
                 }
             }
             if let Ok(set) = SignatureSet::try_new(digest, committee, signatures.iter().copied()) {
                 return Ok(set);
             }
         }
-        Err(worst.map_or(CosignErrorKind::Unavailable, |it| it.0))
+        Err(worst.unwrap_or_else(|| CosignError::new(CosignErrorKind::Unavailable)))
     }
 }
 
@@ -88,34 +91,16 @@ async fn ask_one<'a>(
     (cosigner, cosigner.cosign(proposal).await)
 }
 
-/// Orders failures by how much they matter to the job, so that a cosigner's alarm is not lost among its neighbours'
-/// excuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Severity(CosignErrorKind);
-
-impl Severity {
-    const fn rank(self) -> u8 {
-        match self.0 {
-            CosignErrorKind::Unavailable => 0,
-            CosignErrorKind::NotYet => 1,
-            CosignErrorKind::Halted => 2,
-            CosignErrorKind::Refused => 3,
-            CosignErrorKind::Bug => 4,
-            CosignErrorKind::Key => 5,
-            CosignErrorKind::Equivocation => 6,
-            CosignErrorKind::Contradiction => 7,
-        }
-    }
-}
-
-impl PartialOrd for Severity {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Severity {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
+/// How much a failure matters to the job, so that a cosigner's alarm is not lost among its neighbours' excuses.
+const fn rank(kind: CosignErrorKind) -> u8 {
+    match kind {
+        CosignErrorKind::Unavailable => 0,
+        CosignErrorKind::NotYet => 1,
+        CosignErrorKind::Halted => 2,
+        CosignErrorKind::Refused => 3,
+        CosignErrorKind::Bug => 4,
+        CosignErrorKind::Key => 5,
+        CosignErrorKind::Equivocation => 6,
+        CosignErrorKind::Contradiction => 7,
     }
 }

@@ -94,7 +94,11 @@ impl Engine {
             Disposition::Retry { after } => after,
             Disposition::Reject => Duration::from_secs(5),
             Disposition::Halt => {
-                if let Err(error) = self.halt_chain(chain.eid, &text).await {
+                let evidence = match error {
+                    LaneError::Destination(error) => error.evidence(),
+                    LaneError::Store(error) => error.evidence(),
+                };
+                if let Err(error) = self.halt_chain(chain.eid, &text, evidence).await {
                     error!(chain = chain.name, %error, "halt could not be recorded");
                 }
                 Duration::from_secs(5)

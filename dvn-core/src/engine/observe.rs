@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationToken) {
-    let mut follower = Follower { engine, source, cursor: None, tip: BlockNumber(0), head: None };
+    let mut follower = Follower { engine, source, cursor: None, tip: BlockNumber(0), head: None, swept: None };
     let mut failures: u32 = 0;
     while !stop.is_cancelled() {
         let result = tokio::select! {
@@ -29,7 +30,7 @@ pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationT
                 failures = 0;
                 continue;
             }
-            Err(error) => follower.note(&error),
+            Err(error) => follower.note(&error).await,
         };
         failures = failures.saturating_add(1);
         if !pause(&stop, RETRY.after(failures).max(least)).await {
@@ -54,7 +55,14 @@ struct Follower {
     /// The last block that was read for hints only.
     tip: BlockNumber,
     head: Option<Head>,
+    /// The last block that was read a second time, and when.
+    swept: Option<(BlockNumber, Instant)>,
 }
+
+/// How many blocks before the cursor a restarted node reads again: those that the last process may not have come to.
+const READ_AGAIN: u64 = 1_000;
+/// How long a halted source rests before it is looked at again; the halt stays whatever is seen then.
+const HALTED: Duration = Duration::from_secs(5);
 
 impl Follower {
     /// One step: learn the head, read one stretch of settled blocks and the new tip, wake the jobs that became ripe.
@@ -77,8 +85,9 @@ impl Follower {
             it.cursor = Some(cursor);
             it.error = None;
         });
+        degraded(&self.source.scanner.chain().name, false);
         self.gauge(head, cursor);
-        Ok(())
+        self.sweep(cursor).await
     }
 
     /// The durable cursor; a new chain starts at its configured block or at the settled head.
@@ -97,6 +106,7 @@ impl Follower {
         };
         self.cursor = Some(cursor);
         self.tip = cursor;
+        self.swept = Some((cursor.below(READ_AGAIN), Instant::now()));
         Ok(cursor)
     }
 
@@ -105,6 +115,8 @@ impl Follower {
             return Ok(cursor);
         }
         let scan = self.source.scanner.scan(cursor.above(1)..=head.settled).await?;
+        // Before the jobs: a packet that is looked at must find itself and its forerunners noted.
+        self.engine.store.paths.note(&scan.sightings).await?;
         self.take(&scan.assignments).await?;
         let through = scan.through.min(head.settled);
         self.engine.store.cursors.advance(self.source.scanner.chain().eid, through).await?;
@@ -124,6 +136,28 @@ impl Follower {
         Ok(())
     }
 
+    /// Reads what was read before once more, for whatever a seat hid or this node missed the first time.
+    async fn sweep(&mut self, cursor: BlockNumber) -> Result<(), ObserveError> {
+        let Some((mut swept, since)) = self.swept else {
+            return Ok(());
+        };
+        if since.elapsed() < self.engine.tuning.resweep {
+            return Ok(());
+        }
+        if self.engine.store.paths.has_gap(self.source.scanner.chain().eid).await? {
+            // What is missing was missed by every look so far; it is looked for until it is found.
+            swept = swept.min(cursor.below(READ_AGAIN));
+        }
+        if swept >= cursor {
+            return Ok(());
+        }
+        let scan = self.source.scanner.rescan(swept.above(1)..=cursor).await?;
+        self.engine.store.paths.note(&scan.sightings).await?;
+        self.take(&scan.assignments).await?;
+        self.swept = Some((scan.through.min(cursor), Instant::now()));
+        Ok(())
+    }
+
     async fn take(&self, assignments: &[Assignment]) -> Result<(), StoreError> {
         for assignment in assignments {
             self.engine.take(&self.source.scanner.chain().name, assignment).await?;
@@ -131,18 +165,26 @@ impl Follower {
         Ok(())
     }
 
-    fn note(&self, error: &ObserveError) -> Duration {
+    /// Says why the source could not be followed, and stops the chain where that asks for it.
+    async fn note(&self, error: &ObserveError) -> Duration {
         let text = chain_of(error);
         let chain = self.source.scanner.chain();
         warn!(chain = chain.name, error = text, "source could not be followed");
-        self.engine.progress.source(chain.eid, |it| it.error = Some(text));
-        let disposition = match error {
-            ObserveError::Source(error) => error.disposition(),
-            ObserveError::Store(error) => error.disposition(),
+        self.engine.progress.source(chain.eid, |it| it.error = Some(text.clone()));
+        degraded(&chain.name, true);
+        let (disposition, evidence) = match error {
+            ObserveError::Source(error) => (error.disposition(), error.evidence()),
+            ObserveError::Store(error) => (error.disposition(), error.evidence()),
         };
         match disposition {
             Disposition::Retry { after } => after,
-            Disposition::Reject | Disposition::Halt => Duration::from_secs(30),
+            Disposition::Reject => Duration::from_secs(30),
+            Disposition::Halt => {
+                if let Err(error) = self.engine.halt_chain(chain.eid, &text, evidence).await {
+                    tracing::error!(chain = chain.name, %error, "halt could not be recorded");
+                }
+                HALTED
+            }
         }
     }
 
@@ -153,6 +195,11 @@ impl Follower {
         metrics::gauge!("dvn_source_settled_block", "chain" => chain.clone()).set(head.settled.0 as f64);
         metrics::gauge!("dvn_source_cursor_block", "chain" => chain).set(cursor.0 as f64);
     }
+}
+
+/// Whether too few seats answer to follow a source: what to alert on.
+fn degraded(chain: &str, is: bool) {
+    metrics::gauge!("dvn_source_degraded", "chain" => chain.to_owned()).set(if is { 1.0 } else { 0.0 });
 }
 
 impl Engine {

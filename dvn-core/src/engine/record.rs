@@ -10,8 +10,14 @@ use crate::{
     error::{Disposition, StoreError, StoreErrorKind},
     ids::{Eid, Guid},
     job::{Job, Move, Wake},
-    ports::{AuditEntry, Halt, HaltScope},
+    ports::{AuditEntry, EvidenceBundle, Halt, HaltScope},
 };
+
+/// What went wrong with a job, in words, and the answers that show it.
+pub(crate) struct Failure<'a> {
+    pub(crate) reason: String,
+    pub(crate) evidence: Option<&'a EvidenceBundle>,
+}
 
 impl Engine {
     /// Applies a move, saves the job and writes the audit row. On an error the job in the store is unchanged.
@@ -53,8 +59,9 @@ impl Engine {
         job: &mut Job,
         chain: Eid,
         disposition: Disposition,
-        reason: String,
+        failure: Failure<'_>,
     ) -> Result<(), StoreError> {
+        let reason = failure.reason;
         match disposition {
             Disposition::Retry { after } => self.postpone(job, reason, after).await,
             Disposition::Reject => {
@@ -62,22 +69,37 @@ impl Engine {
                 self.advance("engine", job, step, Wake::Never, json!({ "error": reason })).await
             }
             Disposition::Halt => {
-                self.halt(HaltScope::Chain(chain), &reason, Some(job.claim.header.guid())).await?;
+                let guid = Some(job.claim.header.guid());
+                self.halt(HaltScope::Chain(chain), &reason, guid, failure.evidence).await?;
                 self.postpone(job, reason, Duration::from_secs(5)).await
             }
         }
     }
 
-    /// Raises a halt and says so, once.
-    pub(crate) async fn halt(&self, scope: HaltScope, reason: &str, guid: Option<Guid>) -> Result<(), StoreError> {
+    /// Raises a halt and says so, once. What it is based on is stored first, so that a halt that names evidence has it.
+    pub(crate) async fn halt(
+        &self,
+        scope: HaltScope,
+        reason: &str,
+        guid: Option<Guid>,
+        evidence: Option<&EvidenceBundle>,
+    ) -> Result<(), StoreError> {
         if self.store.halts.standing().await?.iter().any(|halt| halt.scope == scope) {
             return Ok(());
         }
         error!(?scope, reason, "halted");
         let since = self.clock.now();
-        self.store.halts.raise(Halt { scope, reason: reason.to_owned(), evidence: None, since }).await?;
+        if let Some(bundle) = evidence {
+            // Without the document the halt still stands; it must never wait for it.
+            if let Err(error) = self.store.evidence.put_halt(bundle, since).await {
+                warn!(error = chain_of(&error), "evidence of a halt was not stored");
+            }
+        }
+        let digest = evidence.map(EvidenceBundle::digest);
+        self.store.halts.raise(Halt { scope, reason: reason.to_owned(), evidence: digest, since }).await?;
         metrics::counter!("dvn_halts_total").increment(1);
-        self.audit("engine", "halt", guid, json!({ "scope": format!("{scope:?}"), "reason": reason })).await
+        let detail = json!({ "scope": format!("{scope:?}"), "reason": reason, "evidence": digest });
+        self.audit("engine", "halt", guid, detail).await
     }
 
     /// Whether a halt stands that stops work between two chains.

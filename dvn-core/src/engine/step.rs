@@ -6,7 +6,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{Engine, RETRY, collect::CollectError, lock, pause, record::chain_of};
+use super::{
+    Engine, RETRY,
+    collect::CollectError,
+    lock, pause,
+    record::{Failure, chain_of},
+};
 use crate::{
     assess::{AssessError, Assessment, Judged},
     destination::Decision,
@@ -14,7 +19,7 @@ use crate::{
     ids::{Eid, JobId},
     job::{Hold, Job, Move, State, Wake},
     policy::{self, Verdict},
-    ports::{HaltScope, Proposal},
+    ports::{EvidenceBundle, HaltScope, Proposal},
 };
 
 /// How long a job of a halted chain rests before it looks whether the halt was lifted.
@@ -98,10 +103,11 @@ impl Engine {
             Ok(assessment) => assessment,
             Err(error) => {
                 let chain = match &error {
-                    AssessError::Source(_) => job.location.src_eid,
+                    AssessError::Source(_) | AssessError::Paths(_) => job.location.src_eid,
                     AssessError::Destination(_) => job.dst_eid(),
                 };
-                return self.fail(job, chain, error.disposition(), chain_of(&error)).await;
+                let failure = Failure { reason: chain_of(&error), evidence: error.evidence() };
+                return self.fail(job, chain, error.disposition(), failure).await;
             }
         };
         match assessment {
@@ -195,6 +201,11 @@ impl Engine {
             error!(%guid, payload = %job.claim.payload_hash, ?hold, "another payload is known for this slot");
             metrics::counter!("dvn_equivocations_total").increment(1);
         }
+        if matches!(hold, Hold::NonceGap) {
+            let (guid, nonce) = (job.claim.header.guid(), job.claim.header.nonce.0);
+            error!(%guid, nonce, "packets before this one on its path were never seen");
+            metrics::counter!("dvn_nonce_gaps_total").increment(1);
+        }
         self.advance("verifier", job, Move::Hold(hold), wake, detail).await
     }
 
@@ -218,10 +229,16 @@ impl Engine {
     async fn unsigned(&self, job: &mut Job, error: CollectError) -> Result<(), StoreError> {
         let text = chain_of(&error);
         match error {
-            CollectError::Destination(error) => self.fail(job, job.dst_eid(), error.disposition(), text).await,
-            CollectError::Cosigners(kind) => match kind {
+            CollectError::Destination(error) => {
+                let failure = Failure { reason: text, evidence: error.evidence() };
+                self.fail(job, job.dst_eid(), error.disposition(), failure).await
+            }
+            CollectError::Cosigners(error) => match error.kind() {
                 CosignErrorKind::Equivocation => self.hold(job, Hold::Equivocation, json!({ "error": text })).await,
-                CosignErrorKind::Contradiction => self.fail(job, job.location.src_eid, Disposition::Halt, text).await,
+                CosignErrorKind::Contradiction => {
+                    let failure = Failure { reason: text, evidence: error.evidence() };
+                    self.fail(job, job.location.src_eid, Disposition::Halt, failure).await
+                }
                 CosignErrorKind::Key | CosignErrorKind::Bug => {
                     self.progress.key(Some(text.clone()));
                     self.postpone(job, text, KEY).await
@@ -239,7 +256,10 @@ impl Engine {
     async fn watch(&self, job: &mut Job) -> Result<(), StoreError> {
         let view = match self.look(job).await {
             Ok(view) => view,
-            Err(error) => return self.fail(job, job.dst_eid(), error.disposition(), chain_of(&error)).await,
+            Err(error) => {
+                let failure = Failure { reason: chain_of(&error), evidence: error.evidence() };
+                return self.fail(job, job.dst_eid(), error.disposition(), failure).await;
+            }
         };
         let Some((decision, at, settled)) = view else {
             return Ok(());
@@ -282,8 +302,13 @@ impl Engine {
         self.store.jobs.save(job).await
     }
 
-    /// Stops a chain on the word of a lane.
-    pub(crate) async fn halt_chain(&self, eid: Eid, reason: &str) -> Result<(), StoreError> {
-        self.halt(HaltScope::Chain(eid), reason, None).await
+    /// Stops a chain on the word of a lane or of a source.
+    pub(crate) async fn halt_chain(
+        &self,
+        eid: Eid,
+        reason: &str,
+        evidence: Option<&EvidenceBundle>,
+    ) -> Result<(), StoreError> {
+        self.halt(HaltScope::Chain(eid), reason, None, evidence).await
     }
 }

@@ -96,3 +96,42 @@ proptest! {
         }
     }
 }
+
+/// T47: bytes that are nearly a packet, by a generator that gives the same ones every time. `DVN_FUZZ_INPUTS` asks for
+/// more.
+#[test]
+fn t47_near_packets_decode_to_what_encodes_to_them_or_not_at_all() {
+    let inputs: u64 = std::env::var("DVN_FUZZ_INPUTS").ok().and_then(|it| it.parse().ok()).unwrap_or(100_000);
+    let golden = golden().encode().to_vec();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        // xorshift64: Marsaglia, "Xorshift RNGs", 2003.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let mut decoded = 0;
+    for _ in 0..inputs {
+        let mut bytes = golden.clone();
+        match random(4) {
+            0 => bytes.truncate(random(golden.len())),
+            1 => bytes.extend(std::iter::repeat_n(0xab, random(40))),
+            _ => {}
+        }
+        for _ in 0..random(4) {
+            if !bytes.is_empty() {
+                let at = random(bytes.len());
+                bytes[at] = u8::try_from(random(256)).unwrap();
+            }
+        }
+        if let Ok(packet) = Packet::decode(&bytes) {
+            decoded += 1;
+            assert_eq!(packet.encode().to_vec(), bytes);
+            let claim = packet.claim();
+            assert_eq!(bytes[81..113], claim.header.guid().0[..]);
+            assert_eq!(claim.payload_hash.0, keccak256(&bytes[81..]));
+        }
+    }
+    assert!(decoded > inputs / 100, "the inputs are not near enough: {decoded}");
+}

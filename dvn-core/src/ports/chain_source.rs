@@ -3,7 +3,12 @@ use std::{fmt, ops::RangeInclusive};
 use async_trait::async_trait;
 
 use super::Chain;
-use crate::{error::ChainSourceError, ids::BlockNumber, job::Location, packet::Claim};
+use crate::{
+    error::ChainSourceError,
+    ids::{BlockNumber, Nonce},
+    job::Location,
+    packet::{Claim, Path},
+};
 
 /// A source chain's newest and newest settled height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +34,25 @@ pub struct Assignment {
     pub agreed: bool,
 }
 
+/// A packet of anybody's on a path: it explains its nonce to the packets after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Sighting {
+    /// Its path.
+    pub path: Path,
+    /// Its number there.
+    pub nonce: Nonce,
+}
+
 /// What a range of blocks holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
 pub struct Scan {
     /// In order of block and log.
     pub assignments: Vec<Assignment>,
+    /// Every packet of the endpoint, assigned to us or not, that the threshold of seats reported or a block's hash
+    /// proves. A source that leaves out the packets of others makes the packets after them wait.
+    pub sightings: Vec<Sighting>,
     /// The last block that is covered: at least the first one asked for, perhaps less than the last.
     pub through: BlockNumber,
 }
@@ -66,4 +84,16 @@ pub trait ChainSource: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     async fn scan(&self, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError>;
+
+    /// Reads a range again, if possible by another way than [`ChainSource::scan`], for whatever was missed there. By default
+    /// the same way.
+    ///
+    /// # Errors
+    /// As [`ChainSource::scan`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn rescan(&self, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
+        self.scan(range).await
+    }
 }

@@ -36,6 +36,12 @@ pub trait FinalizedHashes: fmt::Debug + Send + Sync {
     /// [`StoreErrorKind::FinalityChanged`](crate::error::StoreErrorKind::FinalityChanged) where another hash is on
     /// record; the record stays.
     async fn record(&self, eid: Eid, block: BlockRef) -> Result<(), StoreError>;
+
+    /// The highest block that is on record, or nothing for a new chain.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn newest(&self, eid: Eid) -> Result<Option<BlockRef>, StoreError>;
 }
 
 /// What a halt stops.
@@ -112,7 +118,7 @@ impl EvidenceBundle {
     }
 }
 
-/// Evidence by packet.
+/// Evidence by packet, and of halts by its digest.
 #[async_trait]
 pub trait Evidence: fmt::Debug + Send + Sync {
     /// Keeps a bundle for a packet; the same bundle twice is kept once.
@@ -126,6 +132,18 @@ pub trait Evidence: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn of_packet(&self, guid: Guid) -> Result<Vec<EvidenceBundle>, StoreError>;
+
+    /// Keeps what a halt is based on; the same bundle twice is kept once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn put_halt(&self, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError>;
+
+    /// What a halt is based on, by its digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError>;
 }
 
 /// Something that was decided.

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 
-use super::{AuditLog, Cursors, Evidence, FinalizedHashes, Halts, Head, Journal, Leases, Outbox};
+use super::{AuditLog, Cursors, Evidence, FinalizedHashes, Halts, Head, Journal, Leases, Outbox, Paths};
 use crate::{
     error::StoreError,
     ids::{Eid, Guid, JobId},
@@ -101,6 +101,8 @@ pub struct Store {
     pub jobs: Arc<dyn JobStore>,
     /// How far each source is read.
     pub cursors: Arc<dyn Cursors>,
+    /// Which nonces of each path were seen.
+    pub paths: Arc<dyn Paths>,
     /// Hashes of final blocks.
     pub finalized: Arc<dyn FinalizedHashes>,
     /// What was ever signed.

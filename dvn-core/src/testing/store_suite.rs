@@ -35,17 +35,20 @@ use crate::{
 mod jobs;
 mod journal;
 mod outbox;
+mod paths;
 mod records;
 
 pub use jobs::jobs;
 pub use journal::journal;
 pub use outbox::outbox;
+pub use paths::paths;
 pub use records::{audit, cursors, evidence, finalized, halts, leases};
 
 /// The whole suite.
 pub async fn run(make: &impl AsyncFn() -> Store) {
     jobs(make).await;
     cursors(make).await;
+    paths(make).await;
     finalized(make).await;
     journal(make).await;
     halts(make).await;

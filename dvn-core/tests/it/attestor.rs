@@ -15,7 +15,7 @@ use dvn_store::Sqlite;
 
 use crate::{
     engine::key,
-    world::{Chains, CountingSigner, DST, ELSEWHERE, Elsewhere, SRC, World},
+    world::{self, Chains, CountingSigner, DST, ELSEWHERE, Elsewhere, SRC, World},
 };
 
 struct Setup {
@@ -34,6 +34,9 @@ impl Setup {
         let world = World::new(signer.address());
         let store = Sqlite::in_memory().await.unwrap().store();
         let location = world.lock().send(Chains::packet(1, b"hello"), 80);
+        for claim in [Chains::packet(1, b"hello"), Chains::packet(2, b"fresh")] {
+            world::note(&store, claim).await;
+        }
         let elsewhere = Destination::new(Arc::new(Elsewhere(world.clone())), signer.clone());
         let attestor = world.builder(&store, signer.clone()).destination(elsewhere).build().unwrap().attestor();
         Self { world, store, signer, attestor, location }
@@ -62,6 +65,20 @@ async fn a_good_proposal_is_signed_and_may_be_repeated() {
     assert_eq!(first, second);
     let rows = setup.store.journal.slot(Chains::packet(1, b"hello").header.guid()).await.unwrap();
     assert_eq!(rows.len(), 2);
+}
+
+/// T52 at the key: a proposal for a packet whose forerunner this node never saw.
+#[tokio::test]
+async fn t52_a_packet_ahead_of_a_gap_gets_nothing() {
+    let setup = Setup::new().await;
+    let ahead = Chains::packet(4, b"ahead");
+    let location = setup.world.lock().send(ahead, 80);
+    let proposal = Proposal { location, ..setup.good() };
+    assert_eq!(setup.refusal(proposal).await, CosignErrorKind::NotYet, "not even itself was seen");
+    world::note(&setup.store, ahead).await;
+    assert_eq!(setup.refusal(proposal).await, CosignErrorKind::Refused);
+    world::note(&setup.store, Chains::packet(3, b"found")).await;
+    setup.attestor.cosign(&proposal).await.unwrap();
 }
 
 #[tokio::test]
@@ -192,11 +209,13 @@ async fn one_key_does_not_sign_for_two_contracts_with_one_vid() {
     let mut claim = Chains::packet(2, b"elsewhere");
     claim.header.dst_eid = ELSEWHERE;
     let location = setup.world.lock().send(claim, 80);
+    world::note(&setup.store, claim).await;
     let elsewhere = Proposal { location, dst_eid: ELSEWHERE, ..setup.good() };
     assert_eq!(setup.refusal(elsewhere).await, CosignErrorKind::Key);
     // Another vid tells the contracts apart.
     let other = Setup::new().await;
     let location = other.world.lock().send(claim, 80);
+    world::note(&other.store, claim).await;
     assert!(other.attestor.cosign(&Proposal { location, ..elsewhere }).await.is_ok());
 }
 

@@ -138,6 +138,12 @@ impl Evidence for Gated {
     async fn of_packet(&self, guid: Guid) -> Result<Vec<EvidenceBundle>, StoreError> {
         self.inner.evidence.of_packet(guid).await
     }
+    async fn put_halt(&self, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError> {
+        self.write(self.inner.evidence.put_halt(bundle, at)).await
+    }
+    async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError> {
+        self.inner.evidence.of_halt(digest).await
+    }
 }
 
 #[async_trait]

@@ -16,20 +16,20 @@ use dvn_core::{
 use dvn_hsm::LocalSigner;
 use dvn_store::Sqlite;
 
-use crate::world::{Chains, CountingSigner, DST, LIB, Running, SRC, VID, World, for_a_while, until, until_state};
+use crate::world::{Chains, CountingSigner, DST, LIB, Running, SRC, VID, World, for_a_while, note, until, until_state};
 
 pub(crate) fn key(number: u8) -> Arc<dyn Signer> {
     Arc::new(LocalSigner::from_hex_secret(format!("{number:064x}").into()).unwrap())
 }
 
-struct Setup {
-    world: World,
-    store: Store,
-    signer: Arc<CountingSigner>,
+pub(crate) struct Setup {
+    pub(crate) world: World,
+    pub(crate) store: Store,
+    pub(crate) signer: Arc<CountingSigner>,
 }
 
 impl Setup {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(CountingSigner::new(key(1))).await
     }
 
@@ -39,7 +39,7 @@ impl Setup {
     }
 
     /// With one packet in this block, in a world that was changed after it was sent.
-    async fn with_packet(block: u64, change: impl FnOnce(&mut Chains)) -> (Self, Claim) {
+    pub(crate) async fn with_packet(block: u64, change: impl FnOnce(&mut Chains)) -> (Self, Claim) {
         let setup = Self::new().await;
         let claim = Chains::packet(1, b"hello");
         {
@@ -50,12 +50,12 @@ impl Setup {
         (setup, claim)
     }
 
-    fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let signer: Arc<dyn Signer> = self.signer.clone();
         Running::start(self.world.builder(&self.store, signer).build().unwrap())
     }
 
-    fn executed(&self) -> usize {
+    pub(crate) fn executed(&self) -> usize {
         self.world.lock().executed.len()
     }
 }
@@ -405,6 +405,7 @@ async fn a_lying_cosigner_does_not_spoil_the_quorum_of_the_others() {
     })
     .await;
     let other_store = Sqlite::in_memory().await.unwrap().store();
+    note(&other_store, claim).await;
     let honest = setup.world.builder(&other_store, key(2)).build().unwrap().attestor();
     let signer: Arc<dyn Signer> = setup.signer.clone();
     let builder = setup.world.builder(&setup.store, signer).peer(Arc::new(Liar(key(3)))).peer(honest);

@@ -10,4 +10,5 @@
 mod attestor;
 mod crash;
 mod engine;
+mod watch;
 mod world;

@@ -15,12 +15,14 @@ use async_trait::async_trait;
 use dvn_core::{
     Destination, Dvn, Source,
     destination::{DestinationView, ReceiveConfig},
-    error::{ChainSourceError, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind},
+    error::{
+        ChainSourceError, ChainSourceErrorKind, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind,
+    },
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, JobId, Nonce, Vid},
     job::{Job, Location, Refusal, State},
     packet::{Claim, Header, Packet},
     ports::{
-        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement,
+        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement, Sighting,
         SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification, Verifier,
     },
     signature::Committee,
@@ -41,6 +43,12 @@ pub(crate) struct Chains {
     forks: BTreeMap<u64, u64>,
     pub(crate) packets: Vec<(Location, Claim, bool)>,
     pub(crate) hinted_elsewhere: Vec<Assignment>,
+    /// The source's seats contradict each other, as this document shows.
+    pub(crate) source_contradicts: Option<EvidenceBundle>,
+    /// Heads that were told.
+    pub(crate) polls: u64,
+    /// Packets that the source does not report.
+    pub(crate) hidden: Vec<JobId>,
     pub(crate) send_confirmations: u64,
     pub(crate) receive_confirmations: u64,
     pub(crate) verifier_fails: Option<VerifyErrorKind>,
@@ -75,6 +83,9 @@ impl World {
             forks: BTreeMap::new(),
             packets: Vec::new(),
             hinted_elsewhere: Vec::new(),
+            source_contradicts: None,
+            polls: 0,
+            hidden: Vec::new(),
             send_confirmations: 5,
             receive_confirmations: 5,
             verifier_fails: None,
@@ -169,6 +180,12 @@ impl Chains {
     }
 }
 
+/// What a source does for each packet of a settled block.
+pub(crate) async fn note(store: &Store, claim: Claim) {
+    let seen = Sighting { path: claim.header.path(), nonce: claim.header.nonce };
+    store.paths.note(&[seen]).await.unwrap();
+}
+
 #[async_trait]
 impl ChainSource for World {
     fn chain(&self) -> &Chain {
@@ -179,7 +196,12 @@ impl ChainSource for World {
     async fn next_head(&self, seen: Option<Head>) -> Result<Head, ChainSourceError> {
         loop {
             let head = {
-                let chains = self.lock();
+                let mut chains = self.lock();
+                if let Some(bundle) = &chains.source_contradicts {
+                    let error = ChainSourceError::new(ChainSourceErrorKind::Contradiction);
+                    return Err(error.shown_by(Some(bundle.clone())));
+                }
+                chains.polls += 1;
                 Head { latest: BlockNumber(chains.latest), settled: BlockNumber(chains.settled) }
             };
             if seen != Some(head) {
@@ -198,7 +220,12 @@ impl ChainSource for World {
             .map(|(location, claim, _)| Assignment { location: *location, claim: *claim, agreed: true })
             .collect();
         assignments.extend(chains.hinted_elsewhere.iter().filter(|it| range.contains(&it.location.block.number)));
-        Ok(Scan { assignments, through: *range.end() })
+        let seen = chains.packets.iter().filter(|(location, _, _)| range.contains(&location.block.number));
+        let seen = seen.map(|(_, claim, _)| *claim).filter(|claim| !chains.hidden.contains(&claim.job_id()));
+        let sighting = |claim: Claim| Sighting { path: claim.header.path(), nonce: claim.header.nonce };
+        let sightings = seen.map(sighting).collect();
+        assignments.retain(|it: &Assignment| !chains.hidden.contains(&it.claim.job_id()));
+        Ok(Scan { assignments, sightings, through: *range.end() })
     }
 }
 
@@ -211,7 +238,8 @@ impl Verifier for World {
     async fn verify(&self, location: &Location) -> Result<Verification, VerifyError> {
         let chains = self.lock();
         if let Some(kind) = chains.verifier_fails {
-            return Err(VerifyError::new(kind));
+            let shown = (kind == VerifyErrorKind::Contradiction).then(|| EvidenceBundle::new("{\"votes\":[]}"));
+            return Err(VerifyError::new(kind).shown_by(shown));
         }
         if !chains.is_canonical(location.block) {
             return Ok(Verification::Orphaned);

@@ -122,8 +122,10 @@ fn panel(network: &Network) -> Result<Arc<Panel>, ChainError> {
     let name = &network.name;
     let seats = network.rpc.seats.iter().map(|it| seat(name, it)).collect::<Result<Vec<_>, _>>()?;
     let chain = Chain { name: name.clone(), eid: network.eid };
-    let panel = Panel::try_new(chain, seats, network.rpc.threshold);
-    panel.map(Arc::new).map_err(|source| ChainError::Panel { chain: name.clone(), source })
+    let panel = Panel::try_new(chain, seats, network.rpc.threshold).and_then(|it| it.with_quotas(network.rpc.quotas));
+    panel
+        .map(|it| Arc::new(it.with_chain_id(network.chain_id)))
+        .map_err(|source| ChainError::Panel { chain: name.clone(), source })
 }
 
 fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {

@@ -79,6 +79,20 @@ pub enum CliError {
     /// There is nothing to clear.
     #[error("no halt stands for {0}")]
     NotHalted(String),
+    /// The halt was raised without a document.
+    #[error("the halt of {0} has no evidence: it was raised by hand or by an older release")]
+    NoEvidence(String),
+    /// Nothing is missing before the packet.
+    #[error("nothing is known to be missing before packet {0}")]
+    NoGap(String),
+    /// More is missing than a word can explain.
+    #[error("more than {most} packets are missing before packet {guid}; look for what hides them")]
+    LargeGap {
+        /// The packet.
+        guid: String,
+        /// The bound.
+        most: u64,
+    },
     /// The answer cannot be written, or the operating system failed.
     #[error("input or output failed")]
     Io(#[from] io::Error),
@@ -92,7 +106,14 @@ impl CliError {
             Self::Config(_) | Self::NoQuery | Self::UnknownChain { .. } => Exit::Usage,
             Self::Run(error) => error.exit(),
             Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
-            Self::Open(_) | Self::Store(_) | Self::UnknownPacket(_) | Self::NotHalted(_) | Self::Io(_) => Exit::Failed,
+            Self::LargeGap { .. } => Exit::Refused,
+            Self::Open(_)
+            | Self::Store(_)
+            | Self::UnknownPacket(_)
+            | Self::NotHalted(_)
+            | Self::NoEvidence(_)
+            | Self::NoGap(_)
+            | Self::Io(_) => Exit::Failed,
         }
     }
 

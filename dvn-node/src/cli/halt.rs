@@ -21,6 +21,11 @@ pub enum HaltCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show what a halt is based on: who answered what, as it came.
+    Evidence {
+        /// `all`, or a chain's name in the configuration.
+        scope: String,
+    },
     /// Stop everything.
     All {
         /// Why, for the record.
@@ -58,13 +63,14 @@ pub(super) async fn obey(
             let halts = halts(store, chains).await?;
             if json { write_json(&halts, out) } else { Ok(write_halts(&halts, out)?) }
         }
+        HaltCommand::Evidence { scope } => evidence(&scope, store, chains, out).await,
         HaltCommand::All { reason } => raise(HaltScope::All, "all", reason, store, clock, out).await,
         HaltCommand::Chain { name, reason } => {
             let scope = HaltScope::Chain(chains.eid(&name)?);
             raise(scope, &name, reason, store, clock, out).await
         }
         HaltCommand::Clear { scope: word, reason } => {
-            let scope = if word == "all" { HaltScope::All } else { HaltScope::Chain(chains.eid(&word)?) };
+            let scope = named(&word, chains)?;
             if !store.halts.standing().await?.iter().any(|halt| halt.scope == scope) {
                 return Err(CliError::NotHalted(word));
             }
@@ -74,6 +80,23 @@ pub(super) async fn obey(
             Ok(writeln!(out, "cleared: {word}")?)
         }
     }
+}
+
+fn named(word: &str, chains: &Chains) -> Result<HaltScope, CliError> {
+    Ok(if word == "all" { HaltScope::All } else { HaltScope::Chain(chains.eid(word)?) })
+}
+
+async fn evidence(word: &str, store: &Store, chains: &Chains, out: &mut dyn Write) -> Result<(), CliError> {
+    let scope = named(word, chains)?;
+    let halt = store.halts.standing().await?.into_iter().find(|halt| halt.scope == scope);
+    let halt = halt.ok_or_else(|| CliError::NotHalted(word.to_owned()))?;
+    let bundle = match halt.evidence {
+        Some(digest) => store.evidence.of_halt(digest).await?,
+        None => None,
+    };
+    let bundle = bundle.ok_or_else(|| CliError::NoEvidence(word.to_owned()))?;
+    let document: serde_json::Value = serde_json::from_str(bundle.json()).map_err(std::io::Error::from)?;
+    write_json(&document, out)
 }
 
 async fn raise(

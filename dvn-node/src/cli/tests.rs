@@ -11,7 +11,10 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
     job::{Job, Location, Move, Signed, Wake},
     packet::{Claim, Header},
-    ports::{Attempt, AuditEntry, Clock, EvidenceBundle, Halt, HaltScope, Intent, LaneId, NewTransaction, OutboxItem},
+    ports::{
+        Attempt, AuditEntry, Clock, EvidenceBundle, Halt, HaltScope, Intent, LaneId, Neighbours, NewTransaction,
+        OutboxItem, Sighting,
+    },
 };
 
 use super::{heads::Head, *};
@@ -245,6 +248,41 @@ async fn halts_are_raised_listed_and_cleared_by_name() {
     assert_eq!(halt(&store, clear()).await.unwrap(), "cleared: here\n");
     assert_eq!(halt(&store, clear()).await.unwrap_err().exit(), Exit::Failed);
     assert_eq!(halt(&store, HaltCommand::List { json: true }).await.unwrap(), "[]\n");
+}
+
+#[tokio::test]
+async fn the_evidence_of_a_halt_is_shown() {
+    let store = store().await;
+    let bundle = EvidenceBundle::new(r#"{"question":"final block"}"#);
+    store.evidence.put_halt(&bundle, at(1)).await.unwrap();
+    let raised = |scope, evidence| Halt { scope, reason: "test".to_owned(), evidence, since: at(1) };
+    store.halts.raise(raised(HaltScope::Chain(Eid(40002)), Some(bundle.digest()))).await.unwrap();
+    store.halts.raise(raised(HaltScope::All, None)).await.unwrap();
+    let shown = |scope: &str| halt(&store, HaltCommand::Evidence { scope: scope.to_owned() });
+    assert!(shown("there").await.unwrap().contains("final block"));
+    assert!(matches!(shown("all").await, Err(CliError::NoEvidence(_))));
+    assert!(matches!(shown("here").await, Err(CliError::NotHalted(_))));
+}
+
+#[tokio::test]
+async fn a_gap_is_explained_once_and_on_record() {
+    let store = store().await;
+    let header = claim().header;
+    let sighting = |nonce| Sighting { path: header.path(), nonce: Nonce(nonce) };
+    let explain = async || {
+        let (guid, reason) = (header.guid().0, "sent by a library that we do not serve".to_owned());
+        let mut out = Vec::new();
+        gap::obey(GapCommand::Explain { guid, reason }, &store, &At(at(9)), &mut out).await?;
+        Ok::<_, CliError>(String::from_utf8(out).unwrap())
+    };
+    assert!(matches!(explain().await, Err(CliError::NoGap(_))));
+    store.paths.note(&[sighting(header.nonce.0 - 4), sighting(header.nonce.0)]).await.unwrap();
+    assert_eq!(explain().await.unwrap(), format!("explained: 3 packets before nonce {}\n", header.nonce));
+    let seen = store.paths.neighbours(header.path(), header.nonce).await.unwrap();
+    assert_eq!(seen, Neighbours::Seen);
+    let story = store.audit.of_packet(header.guid()).await.unwrap();
+    assert!(story.iter().any(|row| row.entry.action == "gap_explained"));
+    assert!(matches!(explain().await, Err(CliError::NoGap(_))));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeSet, fmt};
 
-use dvn_core::quorum::Threshold;
+use dvn_core::quorum::{Quotas, Threshold};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -15,26 +15,12 @@ use super::{
 pub struct Rpc {
     /// Of the voting seats; by default `n − ⌊(n − 1) / 3⌋`, the least that is safe while fewer than a third lie.
     pub threshold: Threshold,
-    /// Who must be among those who agree. Any threshold of the seats meets them, so that a count of votes is enough.
+    /// Who must be among those who agree: part of the threshold.
     pub quotas: Quotas,
     /// The seats that vote, in the file's order.
     pub seats: Vec<Seat>,
     /// Seats for a second look after the fact; they never vote.
     pub audit: Vec<Seat>,
-}
-
-/// The least numbers among those who agree; 0, the default, asks for nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Quotas {
-    /// Different operators.
-    pub operators: usize,
-    /// Different client families.
-    pub clients: usize,
-    /// Seats that the DVN's operator runs.
-    pub own: usize,
-    /// Seats that somebody else runs.
-    pub third_party: usize,
 }
 
 /// One endpoint.
@@ -152,7 +138,7 @@ fn read_long(mut section: Section<'_>) -> Option<Rpc> {
     let (seats, audit) = (plain(voting), plain(audit));
 
     let threshold = read_threshold(&mut section, whole.then_some(seats.len()));
-    let quotas = read_quotas(section.given_section("quotas"), &seats, threshold);
+    let quotas = read_quotas(section.given_section("quotas"), &seats);
     section.finish();
     Some(Rpc { threshold: threshold?, quotas: quotas?, seats, audit })
 }
@@ -230,81 +216,36 @@ fn read_threshold(section: &mut Section<'_>, seats: Option<usize>) -> Option<Thr
     Threshold::try_new(seats, need).map_err(|error| section.problem_at(key, error.to_string())).ok()
 }
 
-fn read_quotas(section: Option<Section<'_>>, seats: &[Seat], threshold: Option<Threshold>) -> Option<Quotas> {
+fn read_quotas(section: Option<Section<'_>>, seats: &[Seat]) -> Option<Quotas> {
     let Some(mut section) = section else {
         return Some(Quotas::default());
     };
-    let (worst, listed) = (threshold.map(|threshold| Quotas::least(seats, threshold.need())), Quotas::listed(seats));
-    let mut quota = |key: &str, of: fn(&Quotas) -> usize| {
+    let listed = listed(seats);
+    let mut quota = |key: &str, have: usize| {
         let field = section.optional(key)?;
         let asked = field.parsed(scalar::number(0..=1000))?;
-        // Without a threshold there is another problem already, and nothing to compare with.
-        let worst = worst.as_ref()?;
-        if asked > of(&listed) {
-            field.problem(format!("{asked} are asked for, but the seats have only {}", of(&listed)));
-        } else if asked > of(worst) {
-            let message = format!(
-                "a quota that some votes of the threshold's number miss is not in this build: any {} of these seats have at least {}; \
-                 raise the threshold or lower the quota",
-                threshold.map_or(0, Threshold::need),
-                of(worst)
-            );
-            field.problem(message);
+        if asked > have {
+            field.problem(format!("{asked} are asked for, but the seats have only {have}"));
         }
         Some(asked)
     };
     let quotas = Quotas {
-        operators: quota("operators", |it| it.operators).unwrap_or_default(),
-        clients: quota("clients", |it| it.clients).unwrap_or_default(),
-        own: quota("self", |it| it.own).unwrap_or_default(),
-        third_party: quota("third_party", |it| it.third_party).unwrap_or_default(),
+        operators: quota("operators", listed.operators).unwrap_or_default(),
+        clients: quota("clients", listed.clients).unwrap_or_default(),
+        own: quota("self", listed.own).unwrap_or_default(),
+        third_party: quota("third_party", listed.third_party).unwrap_or_default(),
     };
     section.finish();
     Some(quotas)
 }
 
-impl Quotas {
-    /// What all seats together have.
-    fn listed(seats: &[Seat]) -> Self {
-        Self::least(seats, seats.len())
-    }
-
-    /// What any `need` of the seats have at least.
-    fn least(seats: &[Seat], need: usize) -> Self {
-        let own = seats.iter().filter(|seat| seat.operator == OWN).count();
-        let third_party = seats.len().saturating_sub(own);
-        let operators = count(seats.iter().map(|seat| seat.operator.as_str()));
-        let clients = count(seats.iter().filter_map(|seat| seat.client.as_deref()));
-        // Seats of an unknown client may be of any, so they count for none.
-        let unknown = seats.iter().filter(|seat| seat.client.is_none()).count();
-        Self {
-            operators: groups_needed(operators, need),
-            clients: groups_needed(clients, need.saturating_sub(unknown)),
-            own: need.saturating_sub(third_party),
-            third_party: need.saturating_sub(own),
-        }
-    }
-}
-
-fn count<'s>(words: impl Iterator<Item = &'s str>) -> Vec<usize> {
-    let mut counts = BTreeMap::<_, usize>::new();
-    for word in words {
-        let seen = counts.entry(word).or_default();
-        *seen = seen.saturating_add(1);
-    }
-    counts.into_values().collect()
-}
-
-/// How few groups can make up `need` members: the largest ones first.
-fn groups_needed(mut sizes: Vec<usize>, need: usize) -> usize {
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    let mut members: usize = 0;
-    let large = |size: &usize| {
-        let wanted = members < need;
-        members = members.saturating_add(*size);
-        wanted
-    };
-    sizes.iter().map(large).take_while(|wanted| *wanted).count()
+/// What all seats together have. A seat of an unknown client may be of any, so it counts for none.
+fn listed(seats: &[Seat]) -> Quotas {
+    let operators: BTreeSet<&str> = seats.iter().map(|seat| seat.operator.as_str()).collect();
+    let clients: BTreeSet<&str> = seats.iter().filter_map(|seat| seat.client.as_deref()).collect();
+    let own = seats.iter().filter(|seat| seat.operator == OWN).count();
+    let third_party = seats.len().saturating_sub(own);
+    Quotas { operators: operators.len(), clients: clients.len(), own, third_party }
 }
 
 #[cfg(test)]
@@ -322,11 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_votes_decide_about_quotas() {
+    fn the_seats_are_counted_by_what_quotas_ask_for() {
         let seats =
             [seat("self", Some("geth")), seat("self", Some("reth")), seat("acme", Some("geth")), seat("other", None)];
-        assert_eq!(Quotas::least(&seats, 3), Quotas { operators: 2, clients: 1, own: 1, third_party: 1 });
-        assert_eq!(Quotas::listed(&seats), Quotas { operators: 3, clients: 2, own: 2, third_party: 2 });
+        assert_eq!(listed(&seats), Quotas { operators: 3, clients: 2, own: 2, third_party: 2 });
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
 };
 
 use alloy_primitives::address;
-use dvn_core::ids::{BlockNumber, Confirmations, Eid};
+use dvn_core::{
+    ids::{BlockNumber, Confirmations, Eid},
+    quorum::Quotas,
+};
 use secrecy::ExposeSecret;
 
 use dvn_chain::{ChainClass, Finality};

@@ -8,7 +8,7 @@ fn forged(genuine: &SentPacket, nonce: u64) -> PacketFields {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn look_alikes_before_between_and_after_get_nothing_signed() {
+async fn t48_look_alikes_before_between_and_after_get_nothing_signed() {
     let Some(net) = Net::pair("look-alikes").await else { return };
     let node = Node::of(&net);
     let process = node.start().await;
@@ -27,7 +27,7 @@ async fn look_alikes_before_between_and_after_get_nothing_signed() {
 
 /// A hostile DVN of the application's choice emits the look-alikes inside the genuine send, between the genuine events.
 #[tokio::test(flavor = "multi_thread")]
-async fn look_alikes_in_the_middle_of_a_send_get_nothing_signed() {
+async fn t48_look_alikes_in_the_middle_of_a_send_get_nothing_signed() {
     let Some(net) = Net::pair("a hostile DVN").await else { return };
     let node = Node::of(&net);
     let process = node.start().await;

@@ -5,10 +5,10 @@ use dvn_testkit::{
 
 use crate::setup::{Net, Node, PATIENCE, TEMPTATION};
 
-/// A source whose blocks are final only 20 blocks later, so that there is time for a reorg.
-async fn slow_to_finalize(test: &str) -> Option<Net> {
+/// A source whose blocks are final only so many blocks later, so that there is time for a reorg.
+async fn slow_to_finalize(test: &str, blocks: u64) -> Option<Net> {
     let mut anvil = AnvilOptions::new(1);
-    anvil.slots_in_an_epoch = 10;
+    anvil.slots_in_an_epoch = blocks / 2;
     let ethereum = ChainSpec::ethereum().with_confirmations(2).with_anvil(anvil);
     Net::start(test, vec![ethereum, ChainSpec::conflux()]).await
 }
@@ -29,9 +29,34 @@ async fn depth(net: &Net, sent: &SentPackets) -> u64 {
     net.chain("ethereum").rpc().block_number().await.unwrap() - sent.block_number + 1
 }
 
+/// T17: Polygon's reorg of 2023 was 157 blocks deep. Confirmations alone would have been long since enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn t17_a_packet_under_two_hundred_blocks_is_not_signed_before_it_is_final() {
+    let Some(mut net) = slow_to_finalize("a deep reorg", 256).await else { return };
+    let node = Node::of(&net);
+    let mut process = node.start().await;
+    let sent = send_and_stop(&net, &mut process).await;
+    let anvil = net.chain("ethereum").anvil();
+    anvil.mine(190).await.unwrap();
+    anvil.reorg(depth(&net, &sent).await, &[]).await.unwrap();
+    anvil.mine(300).await.unwrap();
+    for _ in &sent.packets {
+        process.until_event(PATIENCE, |event| event.is_move_to("orphaned")).await.unwrap();
+    }
+    let found_again = net.send("ethereum", 2).await;
+    net.resume();
+    anvil_mines(&net, 300).await;
+    net.until_exactly(&found_again).await;
+    assert!(process.stop().await.unwrap().success());
+}
+
+async fn anvil_mines(net: &Net, blocks: u64) {
+    net.chain("ethereum").anvil().mine(blocks).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_that_a_reorg_removes_is_never_signed() {
-    let Some(mut net) = slow_to_finalize("a removing reorg").await else { return };
+    let Some(mut net) = slow_to_finalize("a removing reorg", 20).await else { return };
     let node = Node::of(&net);
     let mut process = node.start().await;
     let sent = send_and_stop(&net, &mut process).await;
@@ -50,7 +75,7 @@ async fn a_packet_that_a_reorg_removes_is_never_signed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_that_a_reorg_moves_is_attested_once() {
-    let Some(mut net) = slow_to_finalize("a moving reorg").await else { return };
+    let Some(mut net) = slow_to_finalize("a moving reorg", 20).await else { return };
     let node = Node::of(&net);
     let mut process = node.start().await;
     let sent = send_and_stop(&net, &mut process).await;

@@ -25,7 +25,7 @@ async fn a_dead_seat_is_a_missing_vote_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_threshold_never_shrinks_to_the_seats_that_are_left() {
+async fn t03_the_threshold_never_shrinks_to_the_seats_that_are_left() {
     let Some(net) = Net::pair("too few seats").await else { return };
     let node = node_with(&net, 3);
     let mut process = node.spawn().await;

@@ -31,4 +31,4 @@ macro_rules! on_files {
     };
 }
 
-on_files!(jobs, cursors, finalized, journal, halts, outbox, evidence, audit, leases);
+on_files!(jobs, cursors, paths, finalized, journal, halts, outbox, evidence, audit, leases);

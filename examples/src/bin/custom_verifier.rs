@@ -71,9 +71,9 @@ async fn main() -> Result<(), Failure> {
 
 fn compose(devnet: &Devnet, store: &Store) -> Result<Dvn, Failure> {
     let (ethereum, conflux) = (devnet.chain(SOURCE)?, devnet.chain(DESTINATION)?);
-    let panel = parts::panel(ethereum)?;
-    let scanner = parts::source(&panel, ethereum);
-    let first = Arc::new(parts::verifier(&panel, ethereum, Arc::clone(&store.finalized)));
+    let reader = parts::reader(&parts::panel(ethereum)?, ethereum, Arc::clone(&store.finalized));
+    let scanner = parts::source(&reader);
+    let first = Arc::new(parts::verifier(&reader));
     let customers = BTreeSet::from([ethereum.addresses().oapp.into_word()]);
     let verifier = FromCustomers { first, customers };
 

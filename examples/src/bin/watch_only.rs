@@ -24,11 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 async fn main() -> Result<(), Failure> {
     let devnet = network::start().await?;
     let ethereum = devnet.chain(SOURCE)?;
-    let panel = parts::panel(ethereum)?;
-    let source = parts::source(&panel, ethereum);
     // Whoever signs nothing may forget everything when the process ends.
     let memory = Sqlite::in_memory().await?.store();
-    let verifier = parts::verifier(&panel, ethereum, Arc::clone(&memory.finalized));
+    let reader = parts::reader(&parts::panel(ethereum)?, ethereum, Arc::clone(&memory.finalized));
+    let (source, verifier) = (parts::source(&reader), parts::verifier(&reader));
 
     let sent = send(&devnet).await?;
     let missing = sent.packets.iter().map(|packet| packet.guid).collect();

@@ -25,6 +25,7 @@ pub async fn cursors(make: &impl AsyncFn() -> Store) {
 /// [`FinalizedHashes`](crate::ports::FinalizedHashes): the first hash of a height stays.
 pub async fn finalized(make: &impl AsyncFn() -> Store) {
     let finalized = make().await.finalized;
+    assert_eq!(finalized.newest(SRC).await.unwrap(), None);
     for number in [1, 2, u64::MAX] {
         finalized.record(SRC, block(number)).await.unwrap();
         finalized.record(SRC, block(number)).await.unwrap();
@@ -35,6 +36,7 @@ pub async fn finalized(make: &impl AsyncFn() -> Store) {
         }
         finalized.record(SRC, block(number)).await.unwrap();
         finalized.record(DST, changed).await.unwrap();
+        assert_eq!(finalized.newest(SRC).await.unwrap(), Some(block(number)));
     }
     let mut tasks = tokio::task::JoinSet::new();
     for byte in 1..=8 {
@@ -80,6 +82,12 @@ pub async fn evidence(make: &impl AsyncFn() -> Store) {
     evidence.put(other, &bundles[0], at(9)).await.unwrap();
     assert_eq!(evidence.of_packet(one).await.unwrap(), bundles);
     assert_eq!(evidence.of_packet(other).await.unwrap(), bundles[..1]);
+    let of_halt = &bundles[1];
+    assert_eq!(evidence.of_halt(of_halt.digest()).await.unwrap(), None);
+    for micros in [1, 2] {
+        evidence.put_halt(of_halt, at(micros)).await.unwrap();
+    }
+    assert_eq!(evidence.of_halt(of_halt.digest()).await.unwrap().as_ref(), Some(of_halt));
 }
 
 /// [`AuditLog`](crate::ports::AuditLog): in order, without gaps, each row with its own hash.

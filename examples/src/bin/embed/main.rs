@@ -45,9 +45,9 @@ async fn main() -> Result<(), Failure> {
 /// Source, verifier, key and store are this project's, the submitter is the relayer's.
 fn compose(devnet: &Arc<Devnet>, store: &Store) -> Result<Dvn, Failure> {
     let (ethereum, conflux) = (devnet.chain(SOURCE)?, devnet.chain(DESTINATION)?);
-    let panel = parts::panel(ethereum)?;
-    let scanner = parts::source(&panel, ethereum);
-    let verifier = parts::verifier(&panel, ethereum, Arc::clone(&store.finalized));
+    let reader = parts::reader(&parts::panel(ethereum)?, ethereum, Arc::clone(&store.finalized));
+    let scanner = parts::source(&reader);
+    let verifier = parts::verifier(&reader);
 
     let relayer = relayer::start(Arc::clone(devnet), DESTINATION);
     let reads = reading::submitter(conflux, &store.outbox)?;

@@ -1,4 +1,8 @@
-//! From a block hash to the logs of its packets: by proof where the chain allows it, else by the threshold of seats.
+//! From a block hash to the logs of its packets: by proof where the chain allows it, else by the threshold of seats. A block
+//! is taken whole and once, however many packets it holds.
+
+mod proven;
+mod voted;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,28 +13,28 @@ use alloy::primitives::{Address, B256};
 use dvn_core::{ids::BlockRef, job::Location};
 use tokio::sync::OnceCell;
 
+use self::voted::Patience;
 use crate::{
-    call::Call,
+    headers::Headers,
     panel::{Absence, Agreed, Panel, PanelError},
     proof::ReceiptTypes,
-    rpc::{Log, RpcReceipt},
-    seat::{Seat, SeatError},
-    source::SourceContracts,
+    reader::SourceContracts,
+    rpc::Log,
 };
 
 /// One transaction's logs of the endpoint and the send libraries, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TransactionLogs {
-    pub(super) status: Option<u64>,
-    pub(super) logs: Vec<Log>,
+pub(crate) struct TransactionLogs {
+    pub(crate) status: Option<u64>,
+    pub(crate) logs: Vec<Log>,
 }
 
 /// The transactions of a block that have such logs. A vote is cast on all of it.
-pub(super) type BlockLogs = BTreeMap<B256, TransactionLogs>;
+pub(crate) type BlockLogs = BTreeMap<B256, TransactionLogs>;
 
 /// A block's logs and how they are known.
 #[derive(Clone, Debug)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     Voted(BlockLogs),
     Proven { root: B256, logs: BlockLogs },
 }
@@ -38,7 +42,7 @@ pub(super) enum Reading {
 impl Reading {
     /// The transaction that holds the location's log. A proof fixes a log's number and not its transaction's hash, so
     /// that a seat's word about the hash decides nothing.
-    pub(super) fn at(&self, location: &Location) -> Option<&TransactionLogs> {
+    pub(crate) fn at(&self, location: &Location) -> Option<&TransactionLogs> {
         match self {
             Self::Voted(logs) => logs.get(&location.tx_hash),
             Self::Proven { logs, .. } => {
@@ -47,8 +51,15 @@ impl Reading {
         }
     }
 
+    /// The transactions by their hash.
+    pub(crate) const fn logs(&self) -> &BlockLogs {
+        match self {
+            Self::Voted(logs) | Self::Proven { logs, .. } => logs,
+        }
+    }
+
     /// The receipts root of proven logs.
-    pub(super) const fn root(&self) -> Option<B256> {
+    pub(crate) const fn root(&self) -> Option<B256> {
         match self {
             Self::Voted(_) => None,
             Self::Proven { root, .. } => Some(*root),
@@ -58,14 +69,15 @@ impl Reading {
 
 /// What was agreed, by block hash, for the packets that share a block.
 #[derive(Debug)]
-pub(super) struct Receipts {
-    pub(super) panel: Arc<Panel>,
-    pub(super) emitters: Vec<Address>,
-    proof: Option<ReceiptTypes>,
+pub(crate) struct Receipts {
+    panel: Arc<Panel>,
+    emitters: Vec<Address>,
+    proof: Option<(ReceiptTypes, Arc<Headers>)>,
     recent: Mutex<VecDeque<(Key, Entry)>>,
+    patience: Patience,
 }
 
-type Entry = Arc<OnceCell<Agreed<Reading>>>;
+type Entry = Arc<OnceCell<Agreed<Arc<Reading>>>>;
 
 /// What was voted on before the block was final is not used after: then everybody is asked once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,82 +94,57 @@ struct Key {
 const REMEMBERED: usize = 64;
 
 impl Receipts {
-    pub(super) fn new(panel: Arc<Panel>, contracts: &SourceContracts, proof: Option<ReceiptTypes>) -> Self {
+    pub(crate) fn new(
+        panel: Arc<Panel>,
+        contracts: &SourceContracts,
+        proof: Option<ReceiptTypes>,
+        headers: Option<Arc<Headers>>,
+    ) -> Self {
         let mut emitters = vec![contracts.endpoint];
         emitters.extend(&contracts.send_libs);
-        Self { panel, emitters, proof, recent: Mutex::default() }
+        let patience = Patience::default();
+        Self { panel, emitters, proof: proof.zip(headers), recent: Mutex::default(), patience }
     }
 
     /// The logs of the block with this hash; where nodes do not give a whole block's, at least those of `tx_hash`.
-    pub(super) async fn of_block(
+    pub(crate) async fn of_block(
         &self,
         block: BlockRef,
         tx_hash: B256,
         is_settled: bool,
-    ) -> Result<Agreed<Reading>, PanelError> {
-        if let Some(types) = self.proof {
-            let proven = self.entry(Key { block, is_settled: false, only: None, is_proven: true });
-            match proven.get_or_try_init(|| self.proven(types, block)).await {
+    ) -> Result<Agreed<Arc<Reading>>, PanelError> {
+        if let Some(result) = self.proven_block(block).await {
+            match result {
                 // Where too few seats can serve a proof, as many are left to vote as ever.
                 Err(error) if lacking(&error) >= self.panel.threshold().need() => {}
-                result => return result.cloned(),
+                result => return result,
             }
         }
         self.voted(block, tx_hash, is_settled).await
     }
 
-    async fn voted(&self, block: BlockRef, tx_hash: B256, is_settled: bool) -> Result<Agreed<Reading>, PanelError> {
+    /// The logs of the block with this hash by proof, or nothing where the chain has none.
+    pub(crate) async fn proven_block(&self, block: BlockRef) -> Option<Result<Agreed<Arc<Reading>>, PanelError>> {
+        let (types, headers) = self.proof.as_ref()?;
+        let proven = self.entry(Key { block, is_settled: false, only: None, is_proven: true });
+        Some(proven.get_or_try_init(|| self.proven(*types, headers, block)).await.cloned())
+    }
+
+    async fn voted(
+        &self,
+        block: BlockRef,
+        tx_hash: B256,
+        is_settled: bool,
+    ) -> Result<Agreed<Arc<Reading>>, PanelError> {
         let key = Key { block, is_settled, only: None, is_proven: false };
-        match self.entry(key).get_or_try_init(|| self.whole(block)).await {
+        match self.entry(key).get_or_try_init(|| self.whole(block, is_settled)).await {
             Ok(agreed) => Ok(agreed.clone()),
             Err(error) if lacking(&error) > 0 => {
                 let entry = self.entry(Key { only: Some(tx_hash), ..key });
-                entry.get_or_try_init(|| self.single(block, tx_hash)).await.cloned()
+                entry.get_or_try_init(|| self.single(block, tx_hash, is_settled)).await.cloned()
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn whole(&self, block: BlockRef) -> Result<Agreed<Reading>, PanelError> {
-        self.panel
-            .agree("receipts of a block", |seat| async move {
-                let receipts: Option<Vec<RpcReceipt>> = seat.call(Call::block_receipts(block.hash)).await?;
-                receipts.map(|receipts| self.normalised(block, receipts)).transpose()
-            })
-            .await
-            .map(voted)
-    }
-
-    async fn single(&self, block: BlockRef, tx_hash: B256) -> Result<Agreed<Reading>, PanelError> {
-        let question = |seat: Arc<Seat>| async move {
-            let receipt: Option<RpcReceipt> = seat.call(Call::receipt(tx_hash)).await?;
-            let Some(receipt) = receipt else { return Ok(None) };
-            if receipt.transaction_hash != tx_hash {
-                return Err(SeatError::malformed("receipt of another transaction"));
-            }
-            self.normalised(block, vec![receipt]).map(Some)
-        };
-        self.panel.agree("receipt of a transaction", question).await.map(voted)
-    }
-
-    fn normalised(&self, block: BlockRef, receipts: Vec<RpcReceipt>) -> Result<BlockLogs, SeatError> {
-        let mut logs = BlockLogs::new();
-        for receipt in receipts {
-            let tx_hash = receipt.transaction_hash;
-            let mut receipt = receipt.normalised()?;
-            if receipt.block != block {
-                return Err(SeatError::malformed("receipt of another block"));
-            }
-            receipt.logs.retain(|log| self.emitters.contains(&log.address));
-            if receipt.logs.is_empty() {
-                continue;
-            }
-            let of_transaction = TransactionLogs { status: receipt.status, logs: receipt.logs };
-            if logs.insert(tx_hash, of_transaction).is_some() {
-                return Err(SeatError::malformed("two receipts of one transaction"));
-            }
-        }
-        Ok(logs)
     }
 
     /// The cell for a key. Whoever comes second waits for the first one's answer, and tries itself where that failed.
@@ -174,10 +161,6 @@ impl Receipts {
         recent.push_back((key, Arc::clone(&entry)));
         entry
     }
-}
-
-fn voted(agreed: Agreed<BlockLogs>) -> Agreed<Reading> {
-    Agreed { value: Reading::Voted(agreed.value), voters: agreed.voters }
 }
 
 /// How many seats do not know the method.

@@ -1,0 +1,235 @@
+//! A source chain as its source and its verifier read it together: heads, authentic blocks, their logs and the state of
+//! their packets' paths. Whatever one of them learned, the other need not ask again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy::primitives::{Address, B256};
+use dvn_core::{
+    error::{StoreError, StoreErrorKind},
+    ids::{BlockNumber, BlockRef, Confirmations},
+    ports::{FinalizedHashes, Head},
+};
+use thiserror::Error;
+
+use crate::{
+    anchor::{All, Anchor, Seats},
+    headers::Headers,
+    heads::Heads,
+    link::{Hashed, Link, Voted},
+    panel::{Panel, PanelError},
+    profile::{Finality, Profile},
+    proof::ReceiptTypes,
+    receipts::Receipts,
+    state::States,
+};
+
+/// The contracts of a source chain. Keyed by role: one address may play different roles on different chains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct SourceContracts {
+    /// `EndpointV2`.
+    pub endpoint: Address,
+    /// The `SendUln302`s whose packets are attested.
+    pub send_libs: Vec<Address>,
+    /// `SendUln301`s whose packets are noticed, reported and never attested; may be empty.
+    pub legacy_send_libs: Vec<Address>,
+    /// Our DVN contract, the one that `DVNFeePaid` names.
+    pub dvn: Address,
+}
+
+/// How a source chain is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct SourceConfig {
+    /// Its contracts.
+    pub contracts: SourceContracts,
+    /// Which tag settles a block.
+    pub finality: Finality,
+    /// The operator's confirmations: with [`Finality::Latest`] they alone settle a block.
+    pub floor: Confirmations,
+    /// Usual time between blocks; paces polling.
+    pub block_time: Duration,
+    /// How many blocks one `eth_getLogs` asks for at first.
+    pub log_range: u64,
+    /// The receipt types with which a block's hash proves its logs; nothing where seats vote on the logs.
+    pub proof: Option<ReceiptTypes>,
+    /// How many ancestors' hashes the history contract of EIP-2935 keeps; nothing where the chain has none.
+    pub history: Option<u64>,
+}
+
+impl SourceConfig {
+    /// The settings of a class of chain.
+    #[must_use]
+    pub const fn new(contracts: SourceContracts, profile: &Profile, floor: Confirmations) -> Self {
+        let Profile { finality, block_time, log_range, proof, history, .. } = *profile;
+        Self { contracts, finality, floor, block_time, log_range, proof, history }
+    }
+}
+
+/// Reads one source chain by the agreement of its panel.
+///
+/// # Relies on
+/// Fewer seats than the threshold lie in the same way at the same time.
+#[derive(Debug)]
+pub struct EvmReader {
+    pub(crate) panel: Arc<Panel>,
+    pub(crate) config: SourceConfig,
+    pub(crate) heads: Heads,
+    /// Where headers can be hashed.
+    pub(crate) headers: Option<Arc<Headers>>,
+    pub(crate) receipts: Receipts,
+    pub(crate) states: States,
+    anchor: Arc<All>,
+    link: Box<dyn Link>,
+    finalized: Arc<dyn FinalizedHashes>,
+    /// Hashes of settled blocks that were asked for lately; they do not change any more.
+    settled: Mutex<BTreeMap<BlockNumber, B256>>,
+    polling: tokio::sync::Mutex<()>,
+}
+
+/// Why the chain could not be read.
+#[derive(Debug, Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Panel(#[from] PanelError),
+    #[error("finalized hashes failed")]
+    Store(#[from] StoreError),
+}
+
+/// How long a seat may be silent, at least, before it is asked on its own what it was too late to say.
+const SILENCE: Duration = Duration::from_secs(2);
+/// Settled hashes that are remembered.
+const REMEMBERED: usize = 8_192;
+
+impl EvmReader {
+    /// A reader over this panel's chain, which remembers final hashes in `finalized`.
+    #[must_use]
+    pub fn new(panel: Arc<Panel>, config: SourceConfig, finalized: Arc<dyn FinalizedHashes>) -> Self {
+        Self::with_anchors(panel, config, finalized, Vec::new())
+    }
+
+    /// As [`EvmReader::new`], with anchors that must name the same blocks as the seats: a light client, a sequencer's
+    /// signature. They can veto and never replace the seats.
+    #[must_use]
+    pub fn with_anchors(
+        panel: Arc<Panel>,
+        config: SourceConfig,
+        finalized: Arc<dyn FinalizedHashes>,
+        anchors: Vec<Arc<dyn Anchor>>,
+    ) -> Self {
+        let headers = config.proof.map(|_| Arc::new(Headers::default()));
+        let mut anchor = All::new(Seats::new(Arc::clone(&panel), headers.clone()));
+        anchors.into_iter().for_each(|it| anchor.and(it));
+        let anchor = Arc::new(anchor);
+        let by_anchor: Arc<dyn Anchor> = anchor.clone();
+        let link: Box<dyn Link> = match &headers {
+            Some(headers) => Box::new(Hashed::new(Arc::clone(&panel), Arc::clone(headers), config.history, by_anchor)),
+            None => Box::new(Voted(by_anchor)),
+        };
+        Self {
+            heads: Heads::new(Arc::clone(&panel), config.finality, config.floor, headers.clone()),
+            receipts: Receipts::new(Arc::clone(&panel), &config.contracts, config.proof, headers.clone()),
+            states: States::new(Arc::clone(&panel), config.contracts.endpoint, headers.clone()),
+            panel,
+            config,
+            headers,
+            anchor,
+            link,
+            finalized,
+            settled: Mutex::default(),
+            polling: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The head, asked for anew.
+    pub(crate) async fn poll(&self) -> Result<Head, ReadError> {
+        let _one_at_a_time = self.polling.lock().await;
+        self.poll_locked().await
+    }
+
+    /// The head, at most a block time old. Whoever comes while it is being asked for waits for that answer.
+    pub(crate) async fn head(&self) -> Result<(Head, BlockRef), ReadError> {
+        let _one_at_a_time = self.polling.lock().await;
+        if let Some(fresh) = self.heads.fresh(self.config.block_time) {
+            return Ok(fresh);
+        }
+        let head = self.poll_locked().await?;
+        let anchor = self.heads.anchor().filter(|anchor| anchor.number == head.settled);
+        anchor.map(|anchor| (head, anchor)).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Corrupt).because("a head was settled without its block").into()
+        })
+    }
+
+    async fn poll_locked(&self) -> Result<Head, ReadError> {
+        let before = match self.heads.anchor() {
+            Some(anchor) => Some(anchor),
+            None => self.finalized.newest(self.panel.chain().eid).await?,
+        };
+        let polled = self.heads.poll(before).await;
+        self.heads.hear_late(self.config.block_time.saturating_mul(4).max(SILENCE));
+        let polled = polled?;
+        let anchor = match (polled.advanced, before) {
+            (Some(next), before) => self.advance(self.anchor.confirm(next).await?.block, before).await?,
+            (None, Some(before)) => before,
+            (None, None) => return Err(PanelError::unsettled().into()),
+        };
+        Ok(self.heads.settle(polled.latest, anchor))
+    }
+
+    /// Takes a new final block, if it descends from the one before: a finality violation between two polls, in a block that
+    /// nobody asked about, shows here.
+    async fn advance(&self, next: BlockRef, before: Option<BlockRef>) -> Result<BlockRef, ReadError> {
+        if let Some(before) = before {
+            let ancestor = self.link.down(next, before.number).await?;
+            if ancestor != before {
+                let votes = vec![
+                    ("final before".to_owned(), before.to_string()),
+                    (format!("ancestor of {next}"), ancestor.to_string()),
+                ];
+                let question = "final block's ancestor";
+                return Err(PanelError::Contradiction { question, votes, absent: Vec::new() }.into());
+            }
+        }
+        self.finalized.record(self.panel.chain().eid, next).await?;
+        self.remember(next);
+        Ok(next)
+    }
+
+    /// Who vouched for the final block when it was agreed.
+    pub(crate) fn vouched_by(&self, anchor: BlockRef) -> Vec<String> {
+        self.heads.vouched_by(anchor)
+    }
+
+    /// The hash of the block at a settled height: what the final block descends from. It must never have been another.
+    pub(crate) async fn settled_block(&self, anchor: BlockRef, number: BlockNumber) -> Result<BlockRef, ReadError> {
+        let known = self.settled().get(&number).copied();
+        if let Some(hash) = known {
+            return Ok(BlockRef { number, hash });
+        }
+        let block = self.link.down(anchor, number).await?;
+        self.finalized.record(self.panel.chain().eid, block).await?;
+        self.remember(block);
+        Ok(block)
+    }
+
+    /// What the seats agree on at a height that may still change.
+    pub(crate) async fn tip_block(&self, number: BlockNumber) -> Result<BlockRef, PanelError> {
+        Ok(self.anchor.at(number).await?.block)
+    }
+
+    fn remember(&self, block: BlockRef) {
+        let mut settled = self.settled();
+        settled.insert(block.number, block.hash);
+        while settled.len() > REMEMBERED {
+            settled.pop_first();
+        }
+    }
+
+    fn settled(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlockNumber, B256>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

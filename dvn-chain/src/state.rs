@@ -1,0 +1,129 @@
+//! State at the source: what the senders of a block's packets ask for, and an independent count of their packets that a
+//! forged log would have to forge too. One question for all packets of a block.
+
+mod nonces;
+mod views;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use alloy::primitives::{Address, B256};
+use dvn_core::{
+    ids::{BlockNumber, BlockRef, Confirmations, Nonce},
+    packet::{Claim, Path},
+};
+use tokio::sync::OnceCell;
+
+use self::{nonces::Nonces, views::Views};
+use crate::{
+    headers::Headers,
+    panel::{Agreed, Panel, PanelError},
+};
+
+/// A packet whose state is asked for: its claim and the library that sent it.
+pub(crate) type Asked = (Claim, Address);
+
+/// What the source's contracts say about a packet's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceState {
+    /// `SendUln302.getUlnConfig(sender, dstEid).confirmations`; 0 where the sender has no configuration any more.
+    pub(crate) send_confirmations: Confirmations,
+    /// `EndpointV2.outboundNonce(sender, dstEid, receiver)`, by vote at the newest block.
+    pub(crate) outbound_nonce: Nonce,
+    /// The same by proof at the newest final block, where the chain and a seat support it.
+    pub(crate) proven_nonce: Option<(BlockRef, Nonce)>,
+}
+
+/// The state of all packets of a block, as read at one height.
+#[derive(Clone, Debug)]
+struct Reading {
+    views: Agreed<Views>,
+    proven: Option<(BlockRef, BTreeMap<Path, Nonce>)>,
+}
+
+/// Reads the state of packets, block by block.
+#[derive(Debug)]
+pub(crate) struct States {
+    panel: Arc<Panel>,
+    endpoint: Address,
+    nonces: Option<Nonces>,
+    recent: Mutex<VecDeque<(Key, Entry)>>,
+}
+
+/// A block's packets, read at a height: what can change is asked again when the head moved.
+type Key = (B256, BlockNumber, Option<BlockRef>);
+type Entry = Arc<OnceCell<Arc<Reading>>>;
+
+/// Readings that are remembered.
+const REMEMBERED: usize = 64;
+
+impl States {
+    pub(crate) fn new(panel: Arc<Panel>, endpoint: Address, headers: Option<Arc<Headers>>) -> Self {
+        let nonces = headers.map(|headers| Nonces::new(Arc::clone(&panel), headers, endpoint));
+        Self { panel, endpoint, nonces, recent: Mutex::default() }
+    }
+
+    /// The state of one of the block's packets: `all` are read together, at `at` and, where it is given, under the final
+    /// block `anchor`, which is not below the packets' block.
+    pub(crate) async fn of(
+        &self,
+        block: B256,
+        all: &[Asked],
+        wanted: &Asked,
+        at: BlockNumber,
+        anchor: Option<BlockRef>,
+    ) -> Result<Agreed<SourceState>, PanelError> {
+        let entry = self.entry((block, at, anchor));
+        let reading = Arc::clone(entry.get_or_try_init(|| self.read(all, at, anchor)).await?);
+        let (claim, send_lib) = wanted;
+        let path = claim.header.path();
+        let Some((send_confirmations, outbound_nonce)) = reading.views.value.of(path, *send_lib) else {
+            // Not one of the block's packets, as the caller promised; read it alone.
+            let alone = self.read(std::slice::from_ref(wanted), at, anchor).await?;
+            let of = alone.views.value.of(path, *send_lib).ok_or_else(PanelError::unsettled)?;
+            return Ok(state(&alone, path, of));
+        };
+        Ok(state(&reading, path, (send_confirmations, outbound_nonce)))
+    }
+
+    async fn read(&self, all: &[Asked], at: BlockNumber, anchor: Option<BlockRef>) -> Result<Arc<Reading>, PanelError> {
+        let voted = views::read(&self.panel, self.endpoint, all, at);
+        let proven = async {
+            match (&self.nonces, anchor) {
+                (Some(nonces), Some(anchor)) => Some((anchor, nonces.at(anchor, all).await?)),
+                _ => None,
+            }
+        };
+        let (views, proven) = tokio::join!(voted, proven);
+        let views = views?;
+        let proven = proven.filter(|(_, nonces)| match &self.nonces {
+            Some(proofs) => proofs.are_calibrated(all, nonces, &views.value),
+            None => false,
+        });
+        Ok(Arc::new(Reading { views, proven }))
+    }
+
+    fn entry(&self, key: Key) -> Entry {
+        // A panicked holder leaves at worst a cell that is not filled yet.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entry)) = recent.iter().find(|(known, _)| *known == key) {
+            return Arc::clone(entry);
+        }
+        if recent.len() >= REMEMBERED {
+            recent.pop_front();
+        }
+        let entry = Entry::default();
+        recent.push_back((key, Arc::clone(&entry)));
+        entry
+    }
+}
+
+fn state(reading: &Reading, path: Path, of: (Confirmations, Nonce)) -> Agreed<SourceState> {
+    let (send_confirmations, outbound_nonce) = of;
+    let proven = reading.proven.as_ref();
+    let proven_nonce = proven.and_then(|(at, nonces)| Some((*at, *nonces.get(&path)?)));
+    let value = SourceState { send_confirmations, outbound_nonce, proven_nonce };
+    Agreed { value, voters: reading.views.voters.clone() }
+}
