@@ -77,9 +77,14 @@ impl Heads {
         self.board().vouched_by(block)
     }
 
-    /// What the seats called their newest block in the last poll, with how many seats named each.
-    pub(crate) fn tips(&self) -> Vec<Tip> {
-        self.board().tips()
+    /// The head and the final block that were agreed last, however long ago.
+    pub(crate) fn current(&self) -> Option<(Head, BlockRef)> {
+        self.board().current()
+    }
+
+    /// The newest block, at least this high, that most seats named in the last poll.
+    pub(crate) fn tip(&self, at_least: BlockNumber) -> Option<Tip> {
+        self.board().tip(at_least)
     }
 
     /// Asks all seats where they are, and about the hash of the newest final block.
@@ -92,7 +97,8 @@ impl Heads {
         let ballot = self.take(ballot);
         self.check_dissent()?;
         let latest = self.panel.reached("newest block", &ballot, |it| it.latest.value.number)?;
-        self.board().note_tips(ballot.votes.iter().map(|vote| (vote.seat, vote.value.latest.value)));
+        let suffice = |seats: &[usize]| self.panel.electorate().shortfall(seats.iter().copied()).is_none();
+        self.board().note_tips(ballot.votes.iter().map(|vote| (vote.seat, vote.value.latest.value)), suffice);
         let settled = self.settled(&ballot, latest)?;
         if before.is_some_and(|before| settled <= before.number) {
             return Ok(Polled { latest, advanced: None });

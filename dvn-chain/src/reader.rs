@@ -20,11 +20,12 @@ use crate::{
     headers::Headers,
     heads::Heads,
     link::{Hashed, Link, Voted},
+    pairing::{self, Finding, Paired},
     panel::{Panel, PanelError},
     profile::{Finality, Profile},
     proof::ReceiptTypes,
-    receipts::Receipts,
-    state::States,
+    receipts::{Reading, Receipts, TransactionLogs},
+    state::{Asked, States},
 };
 
 /// The contracts of a source chain. Keyed by role: one address may play different roles on different chains.
@@ -216,9 +217,58 @@ impl EvmReader {
         Ok(block)
     }
 
-    /// What the seats agree on at a height that may still change.
+    /// What the seats agree on at a height that may still change: what the newest block descends from, where enough seats
+    /// named the same one in the last poll and its headers are known; else they are asked.
     pub(crate) async fn tip_block(&self, number: BlockNumber) -> Result<BlockRef, PanelError> {
-        Ok(self.anchor.at(number).await?.block)
+        match self.branch(number) {
+            Some((block, true)) => Ok(block),
+            _ => Ok(self.anchor.at(number).await?.block),
+        }
+    }
+
+    /// The block at a height above the final one on the branch that most seats are on, and whether these are enough.
+    pub(crate) fn branch(&self, number: BlockNumber) -> Option<(BlockRef, bool)> {
+        let headers = self.headers.as_deref()?;
+        let tip = self.heads.tip(number)?;
+        let mut at = tip.block;
+        while at.number > number {
+            let header = headers.known(at.hash)?;
+            at = BlockRef { number: at.number.below(1), hash: header.parent_hash };
+        }
+        Some((at, tip.is_agreed))
+    }
+
+    /// Every packet of a configured library in a block, ours or not, so that what is asked about them does not tell which
+    /// one we are after.
+    pub(crate) fn packets(&self, reading: &Reading) -> Vec<Asked> {
+        let succeeded = reading.logs().values().filter(|logs| logs.status == Some(1));
+        succeeded
+            .flat_map(|logs| self.paired(logs))
+            .filter_map(|paired| match paired.finding {
+                Finding::Assigned { claim, send_lib, .. } | Finding::NotAssigned { claim, send_lib } => {
+                    Some((claim, send_lib))
+                }
+                Finding::Suspicious(_) => None,
+            })
+            .collect()
+    }
+
+    /// What one transaction's logs turn out to be.
+    pub(crate) fn paired(&self, logs: &TransactionLogs) -> Vec<Paired> {
+        pairing::pair(self.panel.chain().eid, &self.config.contracts, &logs.logs)
+    }
+
+    /// Reads the state of a block's packets as soon as the block is seen, whoever they are for: the verifier finds it read,
+    /// and the seats learn nothing from the question.
+    pub(crate) async fn read_states(&self, block: BlockRef, reading: &Reading) {
+        let all = self.packets(reading);
+        let Some((head, anchor)) = self.heads.current().filter(|_| !all.is_empty()) else {
+            return;
+        };
+        let under = (block.number <= anchor.number).then_some(anchor);
+        if let Err(error) = self.states.prepare(block.hash, &all, head.latest, under).await {
+            tracing::debug!(chain = self.panel.chain().name, %block, %error, "state of a block's packets is not read yet");
+        }
     }
 
     fn remember(&self, block: BlockRef) {

@@ -52,9 +52,19 @@ pub(crate) struct States {
     recent: Mutex<VecDeque<(Key, Entry)>>,
 }
 
-/// A block's packets, read at a height: what can change is asked again when the head moved.
-type Key = (B256, BlockNumber, Option<BlockRef>);
+/// A block's packets, read at a height, and whether the block was final then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    block: B256,
+    at: BlockNumber,
+    is_final: bool,
+}
+
 type Entry = Arc<OnceCell<Arc<Reading>>>;
+
+/// What can change is asked again when the head moved by more than this: a packet is looked at when its block is seen and
+/// once more when it is signed, mostly within a block of each other.
+const OLDEST: u64 = 1;
 
 /// Readings that are remembered.
 const REMEMBERED: usize = 64;
@@ -75,8 +85,7 @@ impl States {
         at: BlockNumber,
         anchor: Option<BlockRef>,
     ) -> Result<Agreed<SourceState>, PanelError> {
-        let entry = self.entry((block, at, anchor));
-        let reading = Arc::clone(entry.get_or_try_init(|| self.read(all, at, anchor)).await?);
+        let reading = self.prepared(block, all, at, anchor).await?;
         let (claim, send_lib) = wanted;
         let path = claim.header.path();
         let Some((send_confirmations, outbound_nonce)) = reading.views.value.of(path, *send_lib) else {
@@ -86,6 +95,29 @@ impl States {
             return Ok(state(&alone, path, of));
         };
         Ok(state(&reading, path, (send_confirmations, outbound_nonce)))
+    }
+
+    /// Reads the state of all of a block's packets ahead of anybody who asks.
+    pub(crate) async fn prepare(
+        &self,
+        block: B256,
+        all: &[Asked],
+        at: BlockNumber,
+        anchor: Option<BlockRef>,
+    ) -> Result<(), PanelError> {
+        self.prepared(block, all, at, anchor).await.map(drop)
+    }
+
+    /// Reads the state of all of a block's packets, unless that was done under about the same head.
+    async fn prepared(
+        &self,
+        block: B256,
+        all: &[Asked],
+        at: BlockNumber,
+        anchor: Option<BlockRef>,
+    ) -> Result<Arc<Reading>, PanelError> {
+        let entry = self.entry(Key { block, at, is_final: anchor.is_some() });
+        Ok(Arc::clone(entry.get_or_try_init(|| self.read(all, at, anchor)).await?))
     }
 
     async fn read(&self, all: &[Asked], at: BlockNumber, anchor: Option<BlockRef>) -> Result<Arc<Reading>, PanelError> {
@@ -108,7 +140,12 @@ impl States {
     fn entry(&self, key: Key) -> Entry {
         // A panicked holder leaves at worst a cell that is not filled yet.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entry)) = recent.iter().find(|(known, _)| *known == key) {
+        let is_recent = |known: &Key| {
+            (known.block, known.is_final) == (key.block, key.is_final)
+                && known.at <= key.at
+                && key.at.0.saturating_sub(known.at.0) <= OLDEST
+        };
+        if let Some((_, entry)) = recent.iter().find(|(known, _)| is_recent(known)) {
             return Arc::clone(entry);
         }
         if recent.len() >= REMEMBERED {

@@ -21,11 +21,11 @@ use serde_json::json;
 
 use self::evidence::Convinced;
 use crate::{
-    pairing::{self, Finding, Paired},
+    pairing::Finding,
     panel::PanelError,
     reader::{EvmReader, ReadError},
     receipts::{Reading, TransactionLogs},
-    state::{Asked, SourceState},
+    state::SourceState,
 };
 
 /// Verifies packets of one EVM chain.
@@ -80,7 +80,7 @@ impl EvmVerifier {
         if logs.status != Some(1) {
             return self.reject(location, "transaction did not succeed");
         }
-        let paired = self.paired(logs);
+        let paired = self.reader.paired(logs);
         let Some(paired) = paired.into_iter().find(|paired| paired.log_index == location.log_index) else {
             return self.reject(location, "log is no packet of the endpoint");
         };
@@ -90,25 +90,6 @@ impl EvmVerifier {
             Finding::Suspicious(suspicion) => return self.reject(location, &suspicion.to_string()),
         };
         Some((found, logs))
-    }
-
-    fn paired(&self, logs: &TransactionLogs) -> Vec<Paired> {
-        pairing::pair(self.reader.panel.chain().eid, &self.reader.config.contracts, &logs.logs)
-    }
-
-    /// Every packet of a configured library in the block, ours or not, so that what is asked about them does not tell which
-    /// one we are after.
-    fn packets(&self, reading: &Reading) -> Vec<Asked> {
-        let succeeded = reading.logs().values().filter(|logs| logs.status == Some(1));
-        succeeded
-            .flat_map(|logs| self.paired(logs))
-            .filter_map(|paired| match paired.finding {
-                Finding::Assigned { claim, send_lib, .. } | Finding::NotAssigned { claim, send_lib } => {
-                    Some((claim, send_lib))
-                }
-                Finding::Suspicious(_) => None,
-            })
-            .collect()
     }
 
     fn reject<T>(&self, location: &Location, reason: &str) -> Option<T> {
@@ -187,7 +168,7 @@ impl Verifier for EvmVerifier {
         let Some((found, logs)) = self.found(location, &receipts.value) else {
             return Ok(Verification::Rejected { refusal: Refusal::NotGenuine, is_settled });
         };
-        let (all, wanted) = (self.packets(&receipts.value), (found.claim, found.send_lib));
+        let (all, wanted) = (self.reader.packets(&receipts.value), (found.claim, found.send_lib));
         let under = is_settled.then_some(anchor);
         let state = self.reader.states.of(location.block.hash, &all, &wanted, head.latest, under).await;
         // The configuration and the vote on the nonce are read at the tip, where seats may honestly stand on two sides of a

@@ -22,11 +22,12 @@ use crate::{
 /// Final heights that are remembered of each seat, and of what was agreed.
 const REMEMBERED: usize = 256;
 
-/// A newest block and how many seats name it.
+/// A newest block, how many seats name it, and whether they are enough to agree on a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tip {
     pub(crate) block: BlockRef,
     pub(crate) seats: usize,
+    pub(crate) is_agreed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -67,17 +68,24 @@ impl Board {
         agreed.map(|(_, by)| by.clone()).unwrap_or_default()
     }
 
-    pub(super) fn tips(&self) -> Vec<Tip> {
-        self.tips.clone()
+    pub(super) fn current(&self) -> Option<(Head, BlockRef)> {
+        self.head.map(|(head, anchor, _)| (head, anchor))
     }
 
-    pub(super) fn note_tips(&mut self, told: impl Iterator<Item = (usize, BlockRef)>) {
-        let mut counts = BTreeMap::<BlockRef, usize>::new();
-        for (_, block) in told {
-            let seats = counts.entry(block).or_default();
-            *seats = seats.saturating_add(1);
-        }
-        self.tips = counts.into_iter().map(|(block, seats)| Tip { block, seats }).collect();
+    pub(super) fn tip(&self, at_least: BlockNumber) -> Option<Tip> {
+        self.tips.iter().filter(|tip| tip.block.number >= at_least).max_by_key(|tip| tip.seats).copied()
+    }
+
+    pub(super) fn note_tips(
+        &mut self,
+        told: impl Iterator<Item = (usize, BlockRef)>,
+        suffice: impl Fn(&[usize]) -> bool,
+    ) {
+        let mut named = BTreeMap::<BlockRef, Vec<usize>>::new();
+        told.for_each(|(seat, block)| named.entry(block).or_default().push(seat));
+        let tip =
+            |(block, seats): (BlockRef, Vec<usize>)| Tip { block, seats: seats.len(), is_agreed: suffice(&seats) };
+        self.tips = named.into_iter().map(tip).collect();
     }
 
     /// Takes note of what a seat says now.

@@ -12,13 +12,7 @@ use dvn_core::{
 };
 
 use super::EvmSource;
-use crate::{
-    contracts::Endpoint,
-    headers::Headers,
-    pairing::{self, Finding},
-    panel::PanelError,
-    receipts::Reading,
-};
+use crate::{contracts::Endpoint, headers::Headers, pairing::Finding, panel::PanelError, receipts::Reading};
 
 /// Longer ranges are cheaper by logs.
 const MOST_BLOCKS: u64 = 256;
@@ -51,15 +45,7 @@ async fn top(source: &EvmSource, to: BlockNumber) -> Option<(BlockRef, bool)> {
         return Some((reader.settled_block(anchor, to).await.ok()?, true));
     }
     // Above the final block it is only a hint; the branch that most seats are on gives the best one.
-    let tips = reader.heads.tips();
-    let tip = tips.iter().filter(|tip| tip.block.number >= to).max_by_key(|tip| tip.seats)?;
-    let headers = reader.headers.as_deref()?;
-    let mut at = tip.block;
-    while at.number > to {
-        let header = headers.known(at.hash)?;
-        at = BlockRef { number: at.number.below(1), hash: header.parent_hash };
-    }
-    Some((at, tip.seats >= reader.panel.threshold().need()))
+    reader.branch(to)
 }
 
 /// Walks down from `top` to `from`; nothing where too many headers would have to be fetched.
@@ -85,7 +71,9 @@ async fn read(
             let Some(reading) = source.reader.receipts.proven_block(at).await else {
                 return Ok(None);
             };
-            take(source, &mut scan, at, &reading?.value, agreed);
+            let reading = reading?.value;
+            take(source, &mut scan, at, &reading, agreed);
+            source.reader.read_states(at, &reading).await;
         }
         if at.number <= from {
             break;
@@ -97,13 +85,13 @@ async fn read(
 }
 
 fn take(source: &EvmSource, scan: &mut Scan, block: BlockRef, reading: &Reading, agreed: bool) {
-    let (chain, contracts) = (source.reader.panel.chain(), &source.reader.config.contracts);
+    let chain = source.reader.panel.chain();
     for (tx_hash, logs) in reading.logs() {
         // A transaction that failed has no logs; one that says otherwise is none of the endpoint's.
         if logs.status != Some(1) {
             continue;
         }
-        for paired in pairing::pair(chain.eid, contracts, &logs.logs) {
+        for paired in source.reader.paired(logs) {
             if agreed {
                 let sighting = paired.header.map(|it| Sighting { path: it.path(), nonce: it.nonce });
                 scan.sightings.extend(sighting);
