@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use alloy::primitives::B256;
 use dvn_core::{
     ids::{BlockNumber, BlockRef, Confirmations},
     ports::Head,
@@ -39,17 +40,24 @@ pub(crate) struct Heads {
 /// What one seat calls its newest and its final block.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
-    pub(super) latest: Told<BlockRef>,
+    pub(super) latest: Told<Named>,
     /// Nothing where finality is a matter of depth.
-    pub(super) settled: Option<Told<BlockRef>>,
+    pub(super) settled: Option<Told<Named>>,
+}
+
+/// A block as a seat names it. Where headers cannot be hashed, its parent is voted on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) block: BlockRef,
+    pub(crate) parent: Option<B256>,
 }
 
 /// What a poll came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Polled {
     pub(crate) latest: BlockNumber,
-    /// The final block, if its hash is agreed and it is newer than the one before.
-    pub(crate) advanced: Option<Authentic>,
+    /// The final block, if its hash is agreed and it is newer than the one before, and its parent's hash.
+    pub(crate) advanced: Option<(Authentic, Option<B256>)>,
 }
 
 impl Heads {
@@ -96,16 +104,16 @@ impl Heads {
         let ballot = self.panel.ask(|seat| self.report(seat), |votes| self.panel.suffices(votes)).await;
         let ballot = self.take(ballot);
         self.check_dissent()?;
-        let latest = self.panel.reached("newest block", &ballot, |it| it.latest.value.number)?;
+        let latest = self.panel.reached("newest block", &ballot, |it| it.latest.value.block.number)?;
         let suffice = |seats: &[usize]| self.panel.electorate().shortfall(seats.iter().copied()).is_none();
-        self.board().note_tips(ballot.votes.iter().map(|vote| (vote.seat, vote.value.latest.value)), suffice);
+        self.board().note_tips(ballot.votes.iter().map(|vote| (vote.seat, vote.value.latest.value.block)), suffice);
         let settled = self.settled(&ballot, latest)?;
         if before.is_some_and(|before| settled <= before.number) {
             return Ok(Polled { latest, advanced: None });
         }
-        let authentic = self.vote(&ballot, settled).await?;
+        let (authentic, parent) = self.vote(&ballot, settled).await?;
         self.board().agree(&authentic)?;
-        Ok(Polled { latest, advanced: Some(authentic) })
+        Ok(Polled { latest, advanced: Some((authentic, parent)) })
     }
 
     /// Makes a poll's result the head.
@@ -119,16 +127,20 @@ impl Heads {
         if matches!(self.finality, Finality::Latest) {
             return Ok(latest.below(self.floor.0));
         }
-        let number = |it: &Report| it.settled.as_ref().map_or(BlockNumber(0), |told| told.value.number);
+        let number = |it: &Report| it.settled.as_ref().map_or(BlockNumber(0), |told| told.value.block.number);
         Ok(self.panel.reached("final block", ballot, number)?.min(latest))
     }
 
     /// All seats' word about the block at the final height; those that just named it are not asked again.
-    async fn vote(&self, ballot: &Ballot<Report>, number: BlockNumber) -> Result<Authentic, PanelError> {
+    async fn vote(
+        &self,
+        ballot: &Ballot<Report>,
+        number: BlockNumber,
+    ) -> Result<(Authentic, Option<B256>), PanelError> {
         let named = |position: usize| {
             let vote = ballot.votes.iter().find(|vote| vote.seat == position)?;
             let mut told = vote.value.settled.iter().chain([&vote.value.latest]);
-            told.find(|told| told.value.number == number).cloned()
+            told.find(|told| told.value.block.number == number).cloned()
         };
         let headers = self.headers.as_deref();
         let question = |position: usize, seat: Arc<Seat>| {
@@ -138,11 +150,12 @@ impl Heads {
                     return Ok(named);
                 }
                 let told = Headers::told(headers, &seat, Call::block_by_number(number)).await?;
-                told.map(|told| told.try_map(|block| anchored(&block, number).map(|it| it.block))).transpose()
+                told.map(|told| told.try_map(|block| anchored(&block, number).map(|_| named_by(&block)))).transpose()
             }
         };
         let agreed = self.panel.agree_each("final block", question).await?;
-        Ok(Authentic { block: agreed.value.value, vouched_by: agreed.voters })
+        let Named { block, parent } = agreed.value.value;
+        Ok((Authentic { block, vouched_by: agreed.voters }, parent))
     }
 
     async fn report(&self, seat: Arc<Seat>) -> Result<Option<Report>, SeatError> {
@@ -212,7 +225,7 @@ async fn report(seat: &Seat, finality: Finality, headers: Option<&Headers>) -> R
     let Some(latest) = block(&mut answers, headers)? else {
         return Ok(None);
     };
-    seat.note_head(latest.value.number);
+    seat.note_head(latest.value.block.number);
     let settled = match tag {
         None => None,
         Some(_) => match block(&mut answers, headers)? {
@@ -223,14 +236,18 @@ async fn report(seat: &Seat, finality: Finality, headers: Option<&Headers>) -> R
     Ok(Some(Report { latest, settled }))
 }
 
-fn block(answers: &mut Answers, headers: Option<&Headers>) -> Result<Option<Told<BlockRef>>, SeatError> {
+fn block(answers: &mut Answers, headers: Option<&Headers>) -> Result<Option<Told<Named>>, SeatError> {
     let Some(told) = answers.next_told::<Option<RpcBlock>>()?.transpose() else {
         return Ok(None);
     };
     if let Some(headers) = headers {
         headers.learn(&told)?;
     }
-    Ok(Some(told.map(|block| block.reference())))
+    Ok(Some(told.map(|block| named_by(&block))))
+}
+
+fn named_by(block: &RpcBlock) -> Named {
+    Named { block: block.reference(), parent: block.parent_hash }
 }
 
 /// A moment, as the board keeps it.

@@ -2,7 +2,7 @@
 //! their packets' paths. Whatever one of them learned, the other need not ask again.
 
 use std::{
-    collections::BTreeMap,
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use dvn_core::{
     ports::{FinalizedHashes, Head},
 };
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::{
     anchor::{All, Anchor, Seats},
@@ -87,8 +88,8 @@ pub struct EvmReader {
     anchor: Arc<All>,
     link: Box<dyn Link>,
     finalized: Arc<dyn FinalizedHashes>,
-    /// Hashes of settled blocks that were asked for lately; they do not change any more.
-    settled: Mutex<BTreeMap<BlockNumber, B256>>,
+    /// What stands at heights that were asked about lately.
+    places: Mutex<VecDeque<(Place, Entry)>>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -103,8 +104,18 @@ pub(crate) enum ReadError {
 
 /// How long a seat may be silent, at least, before it is asked on its own what it was too late to say.
 const SILENCE: Duration = Duration::from_secs(2);
-/// Settled hashes that are remembered.
-const REMEMBERED: usize = 8_192;
+/// Heights whose blocks are remembered.
+const REMEMBERED: usize = 256;
+
+/// A height, and the newest block under which it was asked about where it was not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    number: BlockNumber,
+    under: Option<BlockNumber>,
+}
+
+/// Whoever comes second waits for the first one's answer, and tries itself where that failed.
+type Entry = Arc<OnceCell<BlockRef>>;
 
 impl EvmReader {
     /// A reader over this panel's chain, which remembers final hashes in `finalized`.
@@ -134,14 +145,14 @@ impl EvmReader {
         Self {
             heads: Heads::new(Arc::clone(&panel), config.finality, config.floor, headers.clone()),
             receipts: Receipts::new(Arc::clone(&panel), &config.contracts, config.proof, headers.clone()),
-            states: States::new(Arc::clone(&panel), config.contracts.endpoint, headers.clone()),
+            states: States::new(Arc::clone(&panel), config.contracts.endpoint, headers.clone(), config.block_time),
             panel,
             config,
             headers,
             anchor,
             link,
             finalized,
-            settled: Mutex::default(),
+            places: Mutex::default(),
             polling: tokio::sync::Mutex::default(),
         }
     }
@@ -174,7 +185,9 @@ impl EvmReader {
         self.heads.hear_late(self.config.block_time.saturating_mul(4).max(SILENCE));
         let polled = polled?;
         let anchor = match (polled.advanced, before) {
-            (Some(next), before) => self.advance(self.anchor.confirm(next).await?.block, before).await?,
+            (Some((next, parent)), before) => {
+                self.advance(self.anchor.confirm(next).await?.block, parent, before).await?
+            }
             (None, Some(before)) => before,
             (None, None) => return Err(PanelError::unsettled().into()),
         };
@@ -183,9 +196,17 @@ impl EvmReader {
 
     /// Takes a new final block, if it descends from the one before: a finality violation between two polls, in a block that
     /// nobody asked about, shows here.
-    async fn advance(&self, next: BlockRef, before: Option<BlockRef>) -> Result<BlockRef, ReadError> {
+    async fn advance(
+        &self,
+        next: BlockRef,
+        parent: Option<B256>,
+        before: Option<BlockRef>,
+    ) -> Result<BlockRef, ReadError> {
         if let Some(before) = before {
-            let ancestor = self.link.down(next, before.number).await?;
+            let ancestor = match parent.filter(|_| next.number == before.number.above(1)) {
+                Some(hash) => BlockRef { number: before.number, hash },
+                None => self.link.down(next, before.number).await?,
+            };
             if ancestor != before {
                 let votes = vec![
                     ("final before".to_owned(), before.to_string()),
@@ -196,7 +217,6 @@ impl EvmReader {
             }
         }
         self.finalized.record(self.panel.chain().eid, next).await?;
-        self.remember(next);
         Ok(next)
     }
 
@@ -207,23 +227,24 @@ impl EvmReader {
 
     /// The hash of the block at a settled height: what the final block descends from. It must never have been another.
     pub(crate) async fn settled_block(&self, anchor: BlockRef, number: BlockNumber) -> Result<BlockRef, ReadError> {
-        let known = self.settled().get(&number).copied();
-        if let Some(hash) = known {
-            return Ok(BlockRef { number, hash });
-        }
-        let block = self.link.down(anchor, number).await?;
-        self.finalized.record(self.panel.chain().eid, block).await?;
-        self.remember(block);
-        Ok(block)
+        let entry = self.entry(Place { number, under: None });
+        let block = entry.get_or_try_init(|| async {
+            let block = self.link.down(anchor, number).await?;
+            self.finalized.record(self.panel.chain().eid, block).await?;
+            Ok::<_, ReadError>(block)
+        });
+        block.await.copied()
     }
 
     /// What the seats agree on at a height that may still change: what the newest block descends from, where enough seats
     /// named the same one in the last poll and its headers are known; else they are asked.
-    pub(crate) async fn tip_block(&self, number: BlockNumber) -> Result<BlockRef, PanelError> {
-        match self.branch(number) {
-            Some((block, true)) => Ok(block),
-            _ => Ok(self.anchor.at(number).await?.block),
+    pub(crate) async fn tip_block(&self, head: Head, number: BlockNumber) -> Result<BlockRef, PanelError> {
+        if let Some((block, true)) = self.branch(number) {
+            return Ok(block);
         }
+        let entry = self.entry(Place { number, under: Some(head.latest) });
+        let block = entry.get_or_try_init(|| async { Ok::<_, PanelError>(self.anchor.at(number).await?.block) });
+        block.await.copied()
     }
 
     /// The block at a height above the final one on the branch that most seats are on, and whether these are enough.
@@ -271,15 +292,17 @@ impl EvmReader {
         }
     }
 
-    fn remember(&self, block: BlockRef) {
-        let mut settled = self.settled();
-        settled.insert(block.number, block.hash);
-        while settled.len() > REMEMBERED {
-            settled.pop_first();
+    fn entry(&self, place: Place) -> Entry {
+        // A panicked holder leaves at worst a cell that is not filled yet.
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entry)) = places.iter().find(|(known, _)| *known == place) {
+            return Arc::clone(entry);
         }
-    }
-
-    fn settled(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlockNumber, B256>> {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+        if places.len() >= REMEMBERED {
+            places.pop_front();
+        }
+        let entry = Entry::default();
+        places.push_back((place, Arc::clone(&entry)));
+        entry
     }
 }

@@ -4,7 +4,11 @@ mod blooms;
 mod range;
 mod scan;
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use dvn_core::{
@@ -12,6 +16,7 @@ use dvn_core::{
     ids::BlockNumber,
     ports::{Chain, ChainSource, Head, Scan},
 };
+use tokio::time::Instant;
 
 use self::range::Stride;
 use crate::{
@@ -25,6 +30,8 @@ use crate::{
 pub struct EvmSource {
     reader: Arc<EvmReader>,
     stride: Stride,
+    /// When heads were asked for last, whoever waited for them then.
+    polled: Mutex<Option<Instant>>,
 }
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -35,7 +42,7 @@ impl EvmSource {
     #[must_use]
     pub fn new(reader: Arc<EvmReader>) -> Self {
         let stride = Stride::new(reader.config.log_range);
-        Self { reader, stride }
+        Self { reader, stride, polled: Mutex::default() }
     }
 
     /// A hint decides nothing, so that a dissent about one is no more than a missing answer.
@@ -59,9 +66,25 @@ impl EvmSource {
         ChainSourceError::new(kind).chain(&chain.name).shown_by(evidence).caused_by(error)
     }
 
-    /// Once a block: more often finds the same block again.
+    /// Once a block, since more often finds the same block again. Where blooms prove nothing, logs and the final block before
+    /// are asked for beside the heads; then five blocks share two rounds of questions, so that an idle block costs as much.
     fn poll_interval(&self) -> Duration {
-        self.reader.config.block_time.clamp(SHORTEST_POLL, LONGEST_POLL)
+        let half_blocks = if self.reader.headers.is_some() { 2 } else { 5 };
+        let interval = self.reader.config.block_time.saturating_mul(half_blocks).checked_div(2);
+        interval.unwrap_or(LONGEST_POLL).clamp(SHORTEST_POLL, LONGEST_POLL)
+    }
+
+    /// Sleeps until the next question about heads is due.
+    async fn until_due(&self) {
+        let polled = *self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(due) = polled.and_then(|polled| polled.checked_add(self.poll_interval())) {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+
+    async fn poll(&self) -> Result<Head, ChainSourceError> {
+        *self.polled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.reader.poll().await.map_err(|it| self.head_error(it))
     }
 }
 
@@ -72,12 +95,19 @@ impl ChainSource for EvmSource {
     }
 
     async fn next_head(&self, seen: Option<Head>) -> Result<Head, ChainSourceError> {
+        // Whoever has seen none, or has not read up to the one that it saw, is not kept waiting.
+        let Some(seen) = seen else {
+            return match self.reader.heads.fresh(self.reader.config.block_time) {
+                Some((head, _)) => Ok(head),
+                None => self.poll().await,
+            };
+        };
         loop {
-            let head = self.reader.poll().await.map_err(|it| self.head_error(it))?;
-            if Some(head) != seen {
+            self.until_due().await;
+            let head = self.poll().await?;
+            if head != seen {
                 return Ok(head);
             }
-            tokio::time::sleep(self.poll_interval()).await;
         }
     }
 

@@ -7,6 +7,7 @@ mod views;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use alloy::primitives::{Address, B256};
@@ -49,6 +50,8 @@ pub(crate) struct States {
     panel: Arc<Panel>,
     endpoint: Address,
     nonces: Option<Nonces>,
+    /// [`FRESH`] in blocks.
+    oldest: u64,
     recent: Mutex<VecDeque<(Key, Entry)>>,
 }
 
@@ -62,17 +65,24 @@ struct Key {
 
 type Entry = Arc<OnceCell<Arc<Reading>>>;
 
-/// What can change is asked again when the head moved by more than this: a packet is looked at when its block is seen and
-/// once more when it is signed, mostly within a block of each other.
-const OLDEST: u64 = 1;
+/// How long a reading serves before what can change, the sender's configuration, is asked for again: at least a block. A
+/// packet is looked at when its block is seen, when it is verified and when it is signed.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// Readings that are remembered.
 const REMEMBERED: usize = 64;
 
 impl States {
-    pub(crate) fn new(panel: Arc<Panel>, endpoint: Address, headers: Option<Arc<Headers>>) -> Self {
+    pub(crate) fn new(
+        panel: Arc<Panel>,
+        endpoint: Address,
+        headers: Option<Arc<Headers>>,
+        block_time: Duration,
+    ) -> Self {
         let nonces = headers.map(|headers| Nonces::new(Arc::clone(&panel), headers, endpoint));
-        Self { panel, endpoint, nonces, recent: Mutex::default() }
+        let blocks = FRESH.as_millis().checked_div(block_time.as_millis()).unwrap_or_default();
+        let oldest = u64::try_from(blocks).unwrap_or(u64::MAX).max(1);
+        Self { panel, endpoint, nonces, oldest, recent: Mutex::default() }
     }
 
     /// The state of one of the block's packets: `all` are read together, at `at` and, where it is given, under the final
@@ -143,7 +153,7 @@ impl States {
         let is_recent = |known: &Key| {
             (known.block, known.is_final) == (key.block, key.is_final)
                 && known.at <= key.at
-                && key.at.0.saturating_sub(known.at.0) <= OLDEST
+                && key.at.0.saturating_sub(known.at.0) <= self.oldest
         };
         if let Some((_, entry)) = recent.iter().find(|(known, _)| is_recent(known)) {
             return Arc::clone(entry);

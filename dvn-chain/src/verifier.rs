@@ -64,7 +64,7 @@ impl EvmVerifier {
         let block = if number <= anchor.number {
             self.reader.settled_block(anchor, number).await.map_err(|it| self.read_error(it, number, true))?
         } else if number <= head.latest {
-            self.reader.tip_block(number).await.map_err(|it| self.error(it, number, false))?
+            self.reader.tip_block(head, number).await.map_err(|it| self.error(it, number, false))?
         } else {
             let detail = format!("the newest block that enough seats have is {}", head.latest);
             return Err(self.missing(number, detail));

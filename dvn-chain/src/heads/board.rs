@@ -12,7 +12,7 @@ use dvn_core::{
 };
 use tokio::time::Instant;
 
-use super::{Report, now};
+use super::{Named, Report, now};
 use crate::{
     anchor::Authentic,
     panel::PanelError,
@@ -44,7 +44,7 @@ pub(super) struct Board {
 struct Memory {
     label: String,
     highest: BlockNumber,
-    claims: BTreeMap<BlockNumber, Told<BlockRef>>,
+    claims: BTreeMap<BlockNumber, Told<Named>>,
     heard: Option<Instant>,
     is_asked: bool,
 }
@@ -96,8 +96,8 @@ impl Board {
         let Some(told) = &report.settled else {
             return Ok(());
         };
-        let BlockRef { number, hash } = told.value;
-        if let Some(before) = memory.claims.get(&number).filter(|before| before.value.hash != hash) {
+        let BlockRef { number, hash } = told.value.block;
+        if let Some(before) = memory.claims.get(&number).filter(|before| before.value.block.hash != hash) {
             let votes = [before, told].map(|it| (label.to_owned(), it.raw.to_string()));
             return self.object("final block of one seat", votes.to_vec());
         }
@@ -119,7 +119,7 @@ impl Board {
     pub(super) fn agree(&mut self, authentic: &Authentic) -> Result<(), PanelError> {
         let BlockRef { number, hash } = authentic.block;
         let denied = self.seats.values().find_map(|memory| {
-            let claim = memory.claims.get(&number).filter(|claim| claim.value.hash != hash)?;
+            let claim = memory.claims.get(&number).filter(|claim| claim.value.block.hash != hash)?;
             Some((memory.label.clone(), claim.raw.to_string()))
         });
         if let Some(denied) = denied {

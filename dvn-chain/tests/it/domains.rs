@@ -36,6 +36,7 @@ async fn t04_three_votes_of_one_operator_make_no_fact() {
     let operators = ["acme", "acme", "acme", "other"];
     let panel = Arc::new(panel(&nodes, &operators, quotas).unwrap());
     let config = SourceConfig::new(world::contracts(), &ChainClass::Generic.profile(), Confirmations(10));
+    let config = SourceConfig { block_time: Duration::ZERO, ..config };
     let source = EvmSource::new(Arc::new(EvmReader::new(panel, config, Arc::new(Hashes::default()))));
     source.next_head(None).await.unwrap();
     nodes[3].script().silent = true;
