@@ -24,13 +24,13 @@ mod reader;
 mod receipts;
 mod rpc;
 mod seat;
+mod shared;
 mod source;
 mod state;
 mod submit;
 mod verifier;
 
 pub use anchor::{Anchor, Authentic};
-pub use link::Link;
 pub use panel::{Absence, Panel, PanelError, PanelSetupError};
 pub use profile::{ChainClass, Finality, GasRules, Profile};
 pub use reader::{EvmReader, SourceConfig, SourceContracts};

@@ -18,7 +18,7 @@ use crate::{
 
 /// Says which block at a lower height an authentic block descends from.
 #[async_trait]
-pub trait Link: fmt::Debug + Send + Sync {
+pub(crate) trait Link: fmt::Debug + Send + Sync {
     /// The ancestor of `from` at `to`, which is not above it.
     ///
     /// # Errors

@@ -1,20 +1,15 @@
 //! A source chain as its source and its verifier read it together: heads, authentic blocks, their logs and the state of
 //! their packets' paths. Whatever one of them learned, the other need not ask again.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use dvn_core::{
     error::{StoreError, StoreErrorKind},
     ids::{BlockNumber, BlockRef, Confirmations},
-    ports::{FinalizedHashes, Head},
+    ports::{Chain, EvidenceBundle, FinalizedHashes, Head},
 };
 use thiserror::Error;
-use tokio::sync::OnceCell;
 
 use crate::{
     anchor::{All, Anchor, Seats},
@@ -26,6 +21,7 @@ use crate::{
     profile::{Finality, Profile},
     proof::ReceiptTypes,
     receipts::{Reading, Receipts, TransactionLogs},
+    shared::Shared,
     state::{Asked, States},
 };
 
@@ -89,7 +85,7 @@ pub struct EvmReader {
     link: Box<dyn Link>,
     finalized: Arc<dyn FinalizedHashes>,
     /// What stands at heights that were asked about lately.
-    places: Mutex<VecDeque<(Place, Entry)>>,
+    places: Shared<Place, BlockRef>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -100,6 +96,29 @@ pub(crate) enum ReadError {
     Panel(#[from] PanelError),
     #[error("finalized hashes failed")]
     Store(#[from] StoreError),
+}
+
+impl ReadError {
+    /// Whether somebody takes back, or denies, what was said of a final block.
+    pub(crate) fn is_contradiction(&self) -> bool {
+        match self {
+            Self::Panel(error) => error.is_contradiction(),
+            Self::Store(error) => error.kind() == StoreErrorKind::FinalityChanged,
+        }
+    }
+
+    /// The answers behind a contradiction, or what the store holds against them.
+    pub(crate) fn evidence(&self, chain: &Chain) -> Option<EvidenceBundle> {
+        match self {
+            Self::Panel(error) => error.evidence(chain),
+            Self::Store(error) if self.is_contradiction() => {
+                let votes = vec![("on record".to_owned(), error.to_string())];
+                let question = "final block on record";
+                PanelError::Contradiction { question, votes, absent: Vec::new() }.evidence(chain)
+            }
+            Self::Store(_) => None,
+        }
+    }
 }
 
 /// How long a seat may be silent, at least, before it is asked on its own what it was too late to say.
@@ -113,9 +132,6 @@ struct Place {
     number: BlockNumber,
     under: Option<BlockNumber>,
 }
-
-/// Whoever comes second waits for the first one's answer, and tries itself where that failed.
-type Entry = Arc<OnceCell<BlockRef>>;
 
 impl EvmReader {
     /// A reader over this panel's chain, which remembers final hashes in `finalized`.
@@ -152,7 +168,7 @@ impl EvmReader {
             anchor,
             link,
             finalized,
-            places: Mutex::default(),
+            places: Shared::new(REMEMBERED),
             polling: tokio::sync::Mutex::default(),
         }
     }
@@ -227,8 +243,8 @@ impl EvmReader {
 
     /// The hash of the block at a settled height: what the final block descends from. It must never have been another.
     pub(crate) async fn settled_block(&self, anchor: BlockRef, number: BlockNumber) -> Result<BlockRef, ReadError> {
-        let entry = self.entry(Place { number, under: None });
-        let block = entry.get_or_try_init(|| async {
+        let cell = self.places.cell(Place { number, under: None });
+        let block = cell.get_or_try_init(|| async {
             let block = self.link.down(anchor, number).await?;
             self.finalized.record(self.panel.chain().eid, block).await?;
             Ok::<_, ReadError>(block)
@@ -242,8 +258,8 @@ impl EvmReader {
         if let Some((block, true)) = self.branch(number) {
             return Ok(block);
         }
-        let entry = self.entry(Place { number, under: Some(head.latest) });
-        let block = entry.get_or_try_init(|| async { Ok::<_, PanelError>(self.anchor.at(number).await?.block) });
+        let cell = self.places.cell(Place { number, under: Some(head.latest) });
+        let block = cell.get_or_try_init(|| async { Ok::<_, PanelError>(self.anchor.at(number).await?.block) });
         block.await.copied()
     }
 
@@ -290,19 +306,5 @@ impl EvmReader {
         if let Err(error) = self.states.prepare(block.hash, &all, head.latest, under).await {
             tracing::debug!(chain = self.panel.chain().name, %block, %error, "state of a block's packets is not read yet");
         }
-    }
-
-    fn entry(&self, place: Place) -> Entry {
-        // A panicked holder leaves at worst a cell that is not filled yet.
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entry)) = places.iter().find(|(known, _)| *known == place) {
-            return Arc::clone(entry);
-        }
-        if places.len() >= REMEMBERED {
-            places.pop_front();
-        }
-        let entry = Entry::default();
-        places.push_back((place, Arc::clone(&entry)));
-        entry
     }
 }

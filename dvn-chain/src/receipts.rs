@@ -4,14 +4,10 @@
 mod proven;
 mod voted;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::{Address, B256};
 use dvn_core::{ids::BlockRef, job::Location};
-use tokio::sync::OnceCell;
 
 use self::voted::Patience;
 use crate::{
@@ -20,6 +16,7 @@ use crate::{
     proof::ReceiptTypes,
     reader::SourceContracts,
     rpc::Log,
+    shared::Shared,
 };
 
 /// One transaction's logs of the endpoint and the send libraries, in order.
@@ -73,11 +70,9 @@ pub(crate) struct Receipts {
     panel: Arc<Panel>,
     emitters: Vec<Address>,
     proof: Option<(ReceiptTypes, Arc<Headers>)>,
-    recent: Mutex<VecDeque<(Key, Entry)>>,
+    recent: Shared<Key, Agreed<Arc<Reading>>>,
     patience: Patience,
 }
-
-type Entry = Arc<OnceCell<Agreed<Arc<Reading>>>>;
 
 /// What was voted on before the block was final is not used after: then everybody is asked once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +98,7 @@ impl Receipts {
         let mut emitters = vec![contracts.endpoint];
         emitters.extend(&contracts.send_libs);
         let patience = Patience::default();
-        Self { panel, emitters, proof: proof.zip(headers), recent: Mutex::default(), patience }
+        Self { panel, emitters, proof: proof.zip(headers), recent: Shared::new(REMEMBERED), patience }
     }
 
     /// The logs of the block with this hash; where nodes do not give a whole block's, at least those of `tx_hash`.
@@ -126,7 +121,7 @@ impl Receipts {
     /// The logs of the block with this hash by proof, or nothing where the chain has none.
     pub(crate) async fn proven_block(&self, block: BlockRef) -> Option<Result<Agreed<Arc<Reading>>, PanelError>> {
         let (types, headers) = self.proof.as_ref()?;
-        let proven = self.entry(Key { block, is_settled: false, only: None, is_proven: true });
+        let proven = self.recent.cell(Key { block, is_settled: false, only: None, is_proven: true });
         Some(proven.get_or_try_init(|| self.proven(*types, headers, block)).await.cloned())
     }
 
@@ -137,29 +132,14 @@ impl Receipts {
         is_settled: bool,
     ) -> Result<Agreed<Arc<Reading>>, PanelError> {
         let key = Key { block, is_settled, only: None, is_proven: false };
-        match self.entry(key).get_or_try_init(|| self.whole(block, is_settled)).await {
+        match self.recent.cell(key).get_or_try_init(|| self.whole(block, is_settled)).await {
             Ok(agreed) => Ok(agreed.clone()),
             Err(error) if lacking(&error) > 0 => {
-                let entry = self.entry(Key { only: Some(tx_hash), ..key });
+                let entry = self.recent.cell(Key { only: Some(tx_hash), ..key });
                 entry.get_or_try_init(|| self.single(block, tx_hash, is_settled)).await.cloned()
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The cell for a key. Whoever comes second waits for the first one's answer, and tries itself where that failed.
-    fn entry(&self, key: Key) -> Entry {
-        // A panicked holder leaves at worst a cell that is not filled yet.
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entry)) = recent.iter().find(|(known, _)| *known == key) {
-            return Arc::clone(entry);
-        }
-        if recent.len() >= REMEMBERED {
-            recent.pop_front();
-        }
-        let entry = Entry::default();
-        recent.push_back((key, Arc::clone(&entry)));
-        entry
     }
 }
 

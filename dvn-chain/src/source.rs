@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use dvn_core::{
-    error::{ChainSourceError, ChainSourceErrorKind, StoreErrorKind},
+    error::{ChainSourceError, ChainSourceErrorKind},
     ids::BlockNumber,
     ports::{Chain, ChainSource, Head, Scan},
 };
@@ -53,16 +53,12 @@ impl EvmSource {
     /// Here a dissent is about a final block.
     fn head_error(&self, error: ReadError) -> ChainSourceError {
         let chain = self.reader.panel.chain();
-        let (kind, evidence) = match &error {
-            ReadError::Panel(error) if error.is_contradiction() => {
-                (ChainSourceErrorKind::Contradiction, error.evidence(chain))
-            }
-            ReadError::Panel(_) => (ChainSourceErrorKind::Missing, None),
-            ReadError::Store(error) if error.kind() == StoreErrorKind::FinalityChanged => {
-                (ChainSourceErrorKind::Contradiction, None)
-            }
-            ReadError::Store(_) => (ChainSourceErrorKind::Store, None),
+        let kind = match &error {
+            error if error.is_contradiction() => ChainSourceErrorKind::Contradiction,
+            ReadError::Panel(_) => ChainSourceErrorKind::Missing,
+            ReadError::Store(_) => ChainSourceErrorKind::Store,
         };
+        let evidence = error.evidence(chain);
         ChainSourceError::new(kind).chain(&chain.name).shown_by(evidence).caused_by(error)
     }
 

@@ -4,23 +4,19 @@
 mod nonces;
 mod views;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use dvn_core::{
     ids::{BlockNumber, BlockRef, Confirmations, Nonce},
     packet::{Claim, Path},
 };
-use tokio::sync::OnceCell;
 
 use self::{nonces::Nonces, views::Views};
 use crate::{
     headers::Headers,
     panel::{Agreed, Panel, PanelError},
+    shared::{Cell, Shared},
 };
 
 /// A packet whose state is asked for: its claim and the library that sent it.
@@ -52,7 +48,7 @@ pub(crate) struct States {
     nonces: Option<Nonces>,
     /// [`FRESH`] in blocks.
     oldest: u64,
-    recent: Mutex<VecDeque<(Key, Entry)>>,
+    recent: Shared<Key, Arc<Reading>>,
 }
 
 /// A block's packets, read at a height, and whether the block was final then.
@@ -62,8 +58,6 @@ struct Key {
     at: BlockNumber,
     is_final: bool,
 }
-
-type Entry = Arc<OnceCell<Arc<Reading>>>;
 
 /// How long a reading serves before what can change, the sender's configuration, is asked for again: at least a block. A
 /// packet is looked at when its block is seen, when it is verified and when it is signed.
@@ -82,7 +76,7 @@ impl States {
         let nonces = headers.map(|headers| Nonces::new(Arc::clone(&panel), headers, endpoint));
         let blocks = FRESH.as_millis().checked_div(block_time.as_millis()).unwrap_or_default();
         let oldest = u64::try_from(blocks).unwrap_or(u64::MAX).max(1);
-        Self { panel, endpoint, nonces, oldest, recent: Mutex::default() }
+        Self { panel, endpoint, nonces, oldest, recent: Shared::new(REMEMBERED) }
     }
 
     /// The state of one of the block's packets: `all` are read together, at `at` and, where it is given, under the final
@@ -126,8 +120,8 @@ impl States {
         at: BlockNumber,
         anchor: Option<BlockRef>,
     ) -> Result<Arc<Reading>, PanelError> {
-        let entry = self.entry(Key { block, at, is_final: anchor.is_some() });
-        Ok(Arc::clone(entry.get_or_try_init(|| self.read(all, at, anchor)).await?))
+        let cell = self.cell(Key { block, at, is_final: anchor.is_some() });
+        Ok(Arc::clone(cell.get_or_try_init(|| self.read(all, at, anchor)).await?))
     }
 
     async fn read(&self, all: &[Asked], at: BlockNumber, anchor: Option<BlockRef>) -> Result<Arc<Reading>, PanelError> {
@@ -147,23 +141,13 @@ impl States {
         Ok(Arc::new(Reading { views, proven }))
     }
 
-    fn entry(&self, key: Key) -> Entry {
-        // A panicked holder leaves at worst a cell that is not filled yet.
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |known: &Key| {
+    /// A reading that was made for the same block under about the same head serves too.
+    fn cell(&self, key: Key) -> Cell<Arc<Reading>> {
+        self.recent.cell_like(key, |known, key| {
             (known.block, known.is_final) == (key.block, key.is_final)
                 && known.at <= key.at
                 && key.at.0.saturating_sub(known.at.0) <= self.oldest
-        };
-        if let Some((_, entry)) = recent.iter().find(|(known, _)| is_recent(known)) {
-            return Arc::clone(entry);
-        }
-        if recent.len() >= REMEMBERED {
-            recent.pop_front();
-        }
-        let entry = Entry::default();
-        recent.push_back((key, Arc::clone(&entry)));
-        entry
+        })
     }
 }
 

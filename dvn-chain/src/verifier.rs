@@ -1,7 +1,7 @@
 //! Turns a packet's location into evidence.
 //!
 //! Three parts stand behind it, each replaceable without touching the rest: the [`Anchor`](crate::Anchor) (height to
-//! authentic block hash), the [`Link`](crate::Link) (from the newest final block down to the packet's) and the receipts (from
+//! authentic block hash), the `Link` (from the newest final block down to the packet's) and the receipts (from
 //! a block's hash to its logs). The packet's state at the source, its sender's configuration and its path's nonce, is read
 //! beside them.
 
@@ -11,13 +11,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dvn_core::{
-    error::{StoreErrorKind, VerifyError, VerifyErrorKind},
+    error::{VerifyError, VerifyErrorKind},
     ids::{BlockNumber, BlockRef},
     job::{Location, Refusal},
     packet::Claim,
-    ports::{Chain, EvidenceBundle, Head, Observation, Verification, Verifier},
+    ports::{Chain, Head, Observation, Verification, Verifier},
 };
-use serde_json::json;
 
 use self::evidence::Convinced;
 use crate::{
@@ -124,23 +123,14 @@ impl EvmVerifier {
     }
 
     fn read_error(&self, error: ReadError, number: BlockNumber, is_settled: bool) -> VerifyError {
-        let error = match error {
-            ReadError::Panel(error) => return self.error(error, number, is_settled),
-            ReadError::Store(error) => error,
-        };
         let chain = self.reader.panel.chain();
-        match error.kind() {
-            StoreErrorKind::FinalityChanged => {
-                let document = json!({ "kind": "contradiction", "chain": { "name": chain.name, "eid": chain.eid.0 },
-                    "question": "final block on record", "block": number.0, "votes": [{ "seat": "store", "answer": error.to_string() }] });
-                let evidence = Some(EvidenceBundle::new(document.to_string()));
-                VerifyError::new(VerifyErrorKind::Contradiction).shown_by(evidence)
-            }
-            _ => VerifyError::new(VerifyErrorKind::Store),
-        }
-        .chain(&chain.name)
-        .block(number)
-        .caused_by(error)
+        let kind = match error {
+            ReadError::Panel(error) => return self.error(error, number, is_settled),
+            ReadError::Store(_) if error.is_contradiction() => VerifyErrorKind::Contradiction,
+            ReadError::Store(_) => VerifyErrorKind::Store,
+        };
+        let evidence = error.evidence(chain);
+        VerifyError::new(kind).chain(&chain.name).block(number).shown_by(evidence).caused_by(error)
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dvn_chain::{ChainClass, EvmReader, EvmSource, EvmVerifier, Finality, Panel, SourceConfig};
+use alloy::primitives::B256;
+use async_trait::async_trait;
+use dvn_chain::{
+    Anchor, Authentic, ChainClass, EvmReader, EvmSource, EvmVerifier, Finality, Panel, PanelError, SourceConfig,
+};
 use dvn_core::{
     error::{ChainSourceErrorKind, VerifyErrorKind},
-    ids::{BlockNumber, Confirmations},
+    ids::{BlockNumber, BlockRef, Confirmations},
     ports::{ChainSource, Head, Verifier},
+    quorum::Shortfall,
 };
 use serde_json::{Value, json};
 
@@ -100,6 +105,17 @@ async fn a_claim_about_a_later_final_block_is_remembered() {
     assert_eq!(setup.kind().await, ChainSourceErrorKind::Contradiction);
 }
 
+/// The same, and by then that seat is silent.
+#[tokio::test]
+async fn a_claim_of_a_seat_that_fell_silent_counts() {
+    let setup = Setup::new().await;
+    setup.each(0..1, |world| (world.head, world.finalized, world.fork) = (120, 100, (95, 1)));
+    assert_eq!(setup.head().await, head(100, 80));
+    setup.nodes[0].script().breaks = true;
+    setup.each(1..4, |world| (world.head, world.finalized) = (120, 100));
+    assert_eq!(setup.kind().await, ChainSourceErrorKind::Contradiction);
+}
+
 /// T02 in small: two hashes at one final height, two seats each.
 #[tokio::test]
 async fn two_hashes_of_a_final_block_are_a_contradiction_with_all_answers() {
@@ -186,6 +202,37 @@ async fn t13_a_seat_is_checked_again_after_its_connection_broke() {
     nodes[0].script().world.fork = (0, 7);
     source.next_head(None).await.unwrap();
     assert_eq!(asked(), 2);
+}
+
+/// What a light client would say: a hash of its own for every height, or nothing.
+#[derive(Debug)]
+struct Client(Option<B256>);
+
+#[async_trait]
+impl Anchor for Client {
+    async fn at(&self, number: BlockNumber) -> Result<Authentic, PanelError> {
+        let lack = Shortfall::Votes { have: 0, need: 1 };
+        let missing = PanelError::Missing { question: "finality update", lack, absent: Vec::new() };
+        let hash = self.0.ok_or(missing)?;
+        Ok(Authentic { block: BlockRef { number, hash }, vouched_by: vec!["light client".to_owned()] })
+    }
+}
+
+/// Another anchor can veto and delay, and never replace the seats.
+#[tokio::test]
+async fn every_anchor_must_name_the_same_block() {
+    let (world, kinds) = (World::default(), [Some(World::default().hash(80)), Some(B256::ZERO), None]);
+    let mut results = Vec::new();
+    for hash in kinds {
+        let (_nodes, panel) = node::panel(&world, world::SRC, 3, 2).await;
+        let config = SourceConfig::new(world::contracts(), &ChainClass::Generic.profile(), Confirmations(10));
+        let anchors: Vec<Arc<dyn Anchor>> = vec![Arc::new(Client(hash))];
+        let reader = EvmReader::with_anchors(panel, config, Arc::new(Hashes::default()), anchors);
+        let head = EvmSource::new(Arc::new(reader)).next_head(None).await;
+        results.push(head.map_err(|error| error.kind()));
+    }
+    let expected = [Ok(head(100, 80)), Err(ChainSourceErrorKind::Contradiction), Err(ChainSourceErrorKind::Missing)];
+    assert_eq!(results, expected);
 }
 
 /// Everybody's finality is a matter of depth: the block at that depth is voted on all the same.
