@@ -223,7 +223,8 @@ impl Panel {
     }
 
     /// The first answer to a question whose answers prove themselves. The seat that begins changes from question to
-    /// question, and the next one is asked when those before it failed or take long.
+    /// question, and the next one is asked when those before it failed or take long; those that let others wait lately come
+    /// last and are not waited for as long.
     ///
     /// # Errors
     /// [`PanelError::Missing`].
@@ -237,9 +238,13 @@ impl Panel {
         let mut pending = FuturesUnordered::new();
         let mut ballot = Ballot::<T> { votes: Vec::new(), absent: Vec::new() };
         let until = after(self.deadline);
+        let mut last = None;
         loop {
-            pending.extend(waiting.pop().map(|position| self.asked(position, &question)));
-            let patience = if waiting.is_empty() { until } else { until.min(after(HEDGE)) };
+            let next = waiting.pop();
+            last = next.and_then(|position| self.seats.get(position)).or(last);
+            pending.extend(next.map(|position| self.asked(position, &question)));
+            let is_last_hope = waiting.is_empty() && last.is_some_and(|seat| !seat.is_slow());
+            let patience = if is_last_hope { until } else { until.min(after(HEDGE)) };
             match timeout_at(patience, pending.next()).await {
                 Ok(Some((position, answer))) => {
                     ballot.take(position, self.label(position), answer);
@@ -249,8 +254,8 @@ impl Panel {
                     }
                 }
                 Ok(None) => break,
-                Err(_) if patience == until => break,
-                Err(_) => {}
+                Err(_) if waiting.is_empty() => break,
+                Err(_) => last.into_iter().for_each(|seat| seat.note_slow(true)),
             }
         }
         self.note_late(&mut ballot);
@@ -322,7 +327,9 @@ impl Panel {
         {
             return (position, Err(error));
         }
-        (position, question(position, Arc::clone(seat)).await)
+        let answer = question(position, Arc::clone(seat)).await;
+        seat.note_slow(matches!(answer, Err(SeatError::Timeout)));
+        (position, answer)
     }
 
     fn label(&self, position: usize) -> String {
@@ -336,11 +343,14 @@ impl Panel {
         })
     }
 
-    /// The seats' positions, last one first, so that the turn changes with every question.
+    /// The seats' positions, the one to ask first at the end: in turns that change with every question, slow ones last.
     fn order(&self) -> Vec<usize> {
         let seats = self.seats.len();
         let first = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(seats).unwrap_or_default();
-        (0..seats).rev().map(|step| first.saturating_add(step).checked_rem(seats).unwrap_or_default()).collect()
+        let turns = (0..seats).rev().map(|step| first.saturating_add(step).checked_rem(seats).unwrap_or_default());
+        let mut order: Vec<usize> = turns.collect();
+        order.sort_by_key(|position| !self.seats.get(*position).is_some_and(|seat| seat.is_slow()));
+        order
     }
 
     /// What the first block of a chain is may be known only once all have answered.
@@ -364,7 +374,10 @@ impl Panel {
         for seat in &self.seats {
             match heard.iter().position(|label| *label == seat.label()) {
                 Some(at) => _ = heard.swap_remove(at),
-                None => late.push((seat.label().to_owned(), Absence::Late)),
+                None => {
+                    seat.note_slow(true);
+                    late.push((seat.label().to_owned(), Absence::Late));
+                }
             }
         }
         ballot.absent.extend(late);

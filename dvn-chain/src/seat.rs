@@ -93,6 +93,8 @@ pub struct Seat {
     head: AtomicU64,
     /// Counts the times that the way to the node broke.
     breaks: AtomicU64,
+    /// Whether it let somebody wait, and has answered nothing since.
+    is_slow: AtomicBool,
 }
 
 impl Seat {
@@ -111,17 +113,10 @@ impl Seat {
             .build()
             .map_err(|error| SeatSetupError::Client(config.url.scrub(&error.without_url().to_string())))?;
         let label = config.url.host();
-        let (takes_batches, head, breaks) = (AtomicBool::new(true), AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self {
-            config,
-            chain: chain.to_owned(),
-            label,
-            http,
-            next_id: AtomicU64::new(1),
-            takes_batches,
-            head,
-            breaks,
-        })
+        let (takes_batches, is_slow) = (AtomicBool::new(true), AtomicBool::new(false));
+        let (next_id, head, breaks) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        let chain = chain.to_owned();
+        Ok(Self { config, chain, label, http, next_id, takes_batches, head, breaks, is_slow })
     }
 
     /// Host and port: the seat's name in logs, errors and metrics.
@@ -164,6 +159,15 @@ impl Seat {
         };
         self.count(method, answer.as_ref().err());
         answer
+    }
+
+    /// Whether it let somebody wait, and has answered nothing since: then others are asked first.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_slow(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Ordering::Relaxed);
     }
 
     /// How often the way to the node broke so far.

@@ -40,7 +40,8 @@ pub(super) async fn scan(source: &EvmSource, range: &RangeInclusive<BlockNumber>
 /// The block at the range's end, and whether enough seats stand behind it.
 async fn top(source: &EvmSource, to: BlockNumber) -> Option<(BlockRef, bool)> {
     let reader = &source.reader;
-    let anchor = reader.heads.anchor()?;
+    // Beyond the newest block that enough seats have, nothing counts as read.
+    let (_, anchor) = reader.heads.current().filter(|(head, _)| to <= head.latest)?;
     if to <= anchor.number {
         return Some((reader.settled_block(anchor, to).await.ok()?, true));
     }

@@ -87,7 +87,6 @@ impl Engine {
         if self.store.halts.standing().await?.iter().any(|halt| halt.scope == scope) {
             return Ok(());
         }
-        error!(?scope, reason, "halted");
         let since = self.clock.now();
         if let Some(bundle) = evidence {
             // Without the document the halt still stands; it must never wait for it.
@@ -97,6 +96,8 @@ impl Engine {
         }
         let digest = evidence.map(EvidenceBundle::digest);
         self.store.halts.raise(Halt { scope, reason: reason.to_owned(), evidence: digest, since }).await?;
+        // Told once it is on record, so that whoever reads the line finds the halt.
+        error!(?scope, reason, "halted");
         metrics::counter!("dvn_halts_total").increment(1);
         let detail = json!({ "scope": format!("{scope:?}"), "reason": reason, "evidence": digest });
         self.audit("engine", "halt", guid, detail).await
