@@ -1,7 +1,8 @@
-//! What people and CI run: `cargo xtask demo | test | soak | lint`.
+//! What people and CI run: `cargo xtask demo | kelp | test | soak | lint`.
 
 mod command;
 mod demo;
+mod kelp;
 mod lint;
 mod setup;
 mod soak;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Task {
     /// Attest packets on local chains with the real contracts, before your eyes.
     Demo(demo::Options),
+    /// Replay the attack of 18 April 2026 against this node and against verifiers of other kinds.
+    Kelp,
     /// Install what is missing, start what is needed, run every test, stop it again.
     Test(test::Options),
     /// Send packets for a long time while the node is killed again and again.
@@ -45,6 +48,7 @@ impl Failure {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo(options) => demo::run(&options),
+        Task::Kelp => kelp::run(),
         Task::Test(options) => test::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Lint => lint::run(),

@@ -6,16 +6,24 @@
     reason = "helpers of tests stop the test where something is wrong"
 )]
 
+mod counted;
 mod devnet;
 mod domains;
 mod fakes;
 mod finality;
+mod forged;
+mod hostile;
+mod impostors;
 mod node;
 mod omission;
 mod preflight;
 mod proof;
+mod proxied;
 mod seat;
 mod source;
 mod submitter;
+mod thrift;
+mod tracks;
 mod verifier;
+mod withheld;
 mod world;

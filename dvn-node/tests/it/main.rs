@@ -8,10 +8,13 @@
 )]
 
 mod assignments;
+mod codec;
 mod flow;
+mod kelp;
 mod kills;
 mod mistakes;
 mod program;
+mod properties;
 mod reorgs;
 mod seats;
 mod setup;

@@ -38,6 +38,8 @@ async fn t17_a_packet_under_two_hundred_blocks_is_not_signed_before_it_is_final(
     let sent = send_and_stop(&net, &mut process).await;
     let anvil = net.chain("ethereum").anvil();
     anvil.mine(190).await.unwrap();
+    tokio::time::sleep(TEMPTATION).await;
+    net.assert_exactly(&[]).await;
     anvil.reorg(depth(&net, &sent).await, &[]).await.unwrap();
     anvil.mine(300).await.unwrap();
     for _ in &sent.packets {

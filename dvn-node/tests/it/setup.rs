@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a node is given to do what it must not do.
 pub(crate) const TEMPTATION: Duration = Duration::from_secs(3);
 /// What providers put into their URLs, and what must never be printed.
-const URL_SECRET: &str = "apikey=Sup3rSecretUrlKey";
+pub(crate) const URL_SECRET: &str = "apikey=Sup3rSecretUrlKey";
 
 /// Chains that mine a block every so often.
 pub(crate) struct Net {

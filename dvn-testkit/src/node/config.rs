@@ -1,4 +1,6 @@
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+
+use url::Url;
 
 use crate::{
     devnet::{Chain, Devnet},
@@ -62,6 +64,28 @@ impl NodeKeys {
     }
 }
 
+/// Who is asked about one chain, and how many of them must say the same.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct NodeSeats {
+    /// `rpc.threshold`.
+    pub threshold: usize,
+    /// `rpc.seats`.
+    pub seats: Vec<NodeSeat>,
+}
+
+/// One endpoint of a chain.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct NodeSeat {
+    /// Where it listens. The query of the configuration is appended.
+    pub url: Url,
+    /// Who runs it.
+    pub operator: String,
+    /// Its client family.
+    pub client: String,
+}
+
 /// What a node's configuration file says.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -80,6 +104,8 @@ pub struct NodeConfig {
     pub start_block: Option<u64>,
     /// A query that is appended to every RPC URL, as providers that want a key in it do. Local nodes ignore it.
     pub url_query: Option<String>,
+    /// Who is asked about a chain, by its name; a chain that is not here is asked at its own address alone.
+    pub seats: BTreeMap<String, NodeSeats>,
     /// Every chain's block time, in milliseconds.
     pub block_time_ms: u64,
 }
@@ -96,6 +122,7 @@ impl NodeConfig {
             confirmations: 1,
             start_block: Some(0),
             url_query: None,
+            seats: BTreeMap::new(),
             block_time_ms: 1_000,
         }
     }
@@ -143,17 +170,33 @@ impl NodeConfig {
     }
 
     fn network(&self, chain: &Chain) -> String {
-        let query = self.url_query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
-        let url = chain.url().to_string();
         format!(
-            "  {}:\n    chain_id: {}\n    eid: {}\n    rpc_url: \"{}{query}\"\n    finality: {}\n    block_time: {}ms\n",
+            "  {}:\n    chain_id: {}\n    eid: {}\n{}    finality: {}\n    block_time: {}ms\n",
             chain.name(),
             chain.chain_id(),
             chain.eid(),
-            url.trim_end_matches('/'),
+            self.rpc(chain),
             self.finality,
             self.block_time_ms
         )
+    }
+
+    /// The chain's seats, or the short form for the one that it has by itself.
+    fn rpc(&self, chain: &Chain) -> String {
+        let Some(NodeSeats { threshold, seats }) = self.seats.get(chain.name()) else {
+            return format!("    rpc_url: \"{}\"\n", self.address(chain.url()));
+        };
+        let mut yaml = format!("    rpc:\n      threshold: {threshold}\n      seats:\n");
+        for NodeSeat { url, operator, client } in seats {
+            let url = self.address(url);
+            let _ = writeln!(yaml, "        - {{ url: \"{url}\", operator: {operator}, client: {client} }}");
+        }
+        yaml
+    }
+
+    fn address(&self, url: &Url) -> String {
+        let query = self.url_query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+        format!("{}{query}", url.as_str().trim_end_matches('/'))
     }
 
     fn source(&self, chain: &Chain) -> String {
