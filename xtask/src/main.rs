@@ -1,7 +1,8 @@
-//! What people and CI run: `cargo xtask demo | kelp | test | soak | lint`.
+//! What people and CI run: `cargo xtask demo | kelp | test | soak | fuzz | lint`.
 
 mod command;
 mod demo;
+mod fuzz;
 mod kelp;
 mod lint;
 mod setup;
@@ -30,6 +31,8 @@ enum Task {
     Test(test::Options),
     /// Send packets for a long time while the node is killed again and again.
     Soak(soak::Options),
+    /// Try the codec and the properties on many more random inputs than `test` does.
+    Fuzz(fuzz::Options),
     /// Formatting, clippy, documentation, licences, bans and sources.
     Lint,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Kelp => kelp::run(),
         Task::Test(options) => test::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Lint => lint::run(),
     };
     match result {

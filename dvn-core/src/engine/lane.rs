@@ -39,6 +39,7 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
         quiet = match engine.tend(eid, lane, &mut waiting_since).await {
             Ok(()) => {
                 engine.progress.lane(eid, None);
+                degraded(lane, false);
                 Duration::ZERO
             }
             Err(error) => engine.note(lane, &error).await,
@@ -48,6 +49,12 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
     if let Err(error) = engine.store.leases.release(&name, &engine.tuning.instance).await {
         warn!(%error, "lease was not given back");
     }
+}
+
+/// Whether a destination could not be read or written in the last round: what to alert on.
+fn degraded(lane: &Lane, is: bool) {
+    let chain = lane.submitter.chain().name.clone();
+    metrics::gauge!("dvn_target_degraded", "chain" => chain).set(if is { 1.0 } else { 0.0 });
 }
 
 fn lease_name(eid: Eid) -> String {
@@ -86,6 +93,7 @@ impl Engine {
         let chain = lane.submitter.chain();
         warn!(chain = chain.name, error = text, "lane failed");
         self.progress.lane(chain.eid, Some(text.clone()));
+        degraded(lane, true);
         let disposition = match error {
             LaneError::Destination(error) => error.disposition(),
             LaneError::Store(error) => error.disposition(),

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
@@ -129,6 +129,12 @@ impl ChainStatus {
         Some(self.settled?.saturating_sub(self.cursor?))
     }
 
+    /// Why it does not work, if it does not.
+    fn trouble(&self) -> Option<String> {
+        let unseen = || (!self.works()).then(|| "no head was seen yet".to_owned());
+        self.halted.clone().or_else(|| self.error.clone()).or_else(unseen)
+    }
+
     /// Neither halted nor degraded. A source counts once its head was seen.
     #[must_use]
     pub const fn works(&self) -> bool {
@@ -185,6 +191,8 @@ pub struct Readiness {
     pub halted: Vec<String>,
     /// Chains that do not work at the moment.
     pub degraded: Vec<String>,
+    /// Why, by the chain's name, for each that is halted or degraded.
+    pub why: BTreeMap<String, String>,
 }
 
 impl NodeStatus {
@@ -246,6 +254,7 @@ impl Snapshot {
             reasons,
             halted: names(|chain| chain.halted.is_some()),
             degraded: names(|chain| chain.halted.is_none() && !chain.works()),
+            why: self.chains.iter().filter_map(|chain| Some((chain.name.clone(), chain.trouble()?))).collect(),
         }
     }
 

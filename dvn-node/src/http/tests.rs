@@ -118,7 +118,8 @@ async fn ready_lists_halted_and_degraded_chains_while_another_path_works() {
     });
     let (code, _, body) = ask(&status, "/ready").await;
     assert_eq!(code, 200);
-    assert_eq!(body, r#"{"ready":true,"phase":"running","reasons":[],"halted":["stopped"],"degraded":["slow"]}"#);
+    let expected = r#"{"ready":true,"phase":"running","reasons":[],"halted":["stopped"],"degraded":["slow"],"why":{"slow":"why","stopped":"why"}}"#;
+    assert_eq!(body, expected);
 }
 
 #[tokio::test]
