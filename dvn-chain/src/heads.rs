@@ -108,7 +108,12 @@ impl Heads {
         let suffice = |seats: &[usize]| self.panel.electorate().shortfall(seats.iter().copied()).is_none();
         self.board().note_tips(ballot.votes.iter().map(|vote| (vote.seat, vote.value.latest.value.block)), suffice);
         let settled = self.settled(&ballot, latest)?;
-        if before.is_some_and(|before| settled <= before.number) {
+        // What is only on record, from before the last start, is voted on once more.
+        let is_known = |before: BlockRef| match self.anchor() {
+            Some(_) => settled <= before.number,
+            None => settled < before.number,
+        };
+        if before.is_some_and(is_known) {
             return Ok(Polled { latest, advanced: None });
         }
         let (authentic, parent) = self.vote(&ballot, settled).await?;

@@ -219,7 +219,7 @@ impl EvmReader {
         before: Option<BlockRef>,
     ) -> Result<BlockRef, ReadError> {
         if let Some(before) = before {
-            let ancestor = match parent.filter(|_| next.number == before.number.above(1)) {
+            let ancestor = match parent.filter(|_| next.number.0.checked_sub(before.number.0) == Some(1)) {
                 Some(hash) => BlockRef { number: before.number, hash },
                 None => self.link.down(next, before.number).await?,
             };

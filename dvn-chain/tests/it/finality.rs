@@ -146,6 +146,18 @@ async fn t16_a_final_block_that_does_not_descend_from_the_one_before_is_a_contra
     }
 }
 
+/// The same height as on record, with another hash: a restart is no way to forget.
+#[tokio::test]
+async fn what_is_on_record_is_voted_on_again_after_a_restart() {
+    let setup = Setup::new().await;
+    setup.head().await;
+    let fresh = EvmSource::new(reader(&setup.panel, &setup.hashes));
+    assert_eq!(fresh.next_head(None).await.unwrap(), head(100, 80));
+    setup.each(0..4, |world| world.fork = (75, 1));
+    let fresh = EvmSource::new(reader(&setup.panel, &setup.hashes));
+    assert_eq!(fresh.next_head(None).await.unwrap_err().kind(), ChainSourceErrorKind::Contradiction);
+}
+
 #[tokio::test]
 async fn the_final_height_never_goes_back() {
     let setup = Setup::new().await;
