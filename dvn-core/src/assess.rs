@@ -9,7 +9,7 @@ use crate::{
     ids::{Confirmations, Eid},
     job::{Hold, Location, Refusal},
     policy::{self, Floor, Verdict},
-    ports::{EvidenceBundle, Neighbours, Observation, Paths, Submitter, Verification, Verifier},
+    ports::{Cursors, EvidenceBundle, Neighbours, Observation, Paths, Sighting, Submitter, Verification, Verifier},
 };
 
 /// The chains that a DVN can look at, and what it saw of their paths.
@@ -18,6 +18,7 @@ pub(crate) struct Views {
     pub(crate) sources: BTreeMap<Eid, SourceView>,
     pub(crate) destinations: BTreeMap<Eid, Arc<dyn Submitter>>,
     pub(crate) paths: Arc<dyn Paths>,
+    pub(crate) cursors: Arc<dyn Cursors>,
 }
 
 /// How one source is looked at.
@@ -109,10 +110,22 @@ impl Views {
         Ok(Assessment::Judged(Box::new(Judged { seen, view, verdict })))
     }
 
+    /// Whether the source is past the packet's block, so that it has noted whatever it will.
+    async fn has_read(&self, seen: &Observation) -> Result<bool, StoreError> {
+        let cursor = self.cursors.load(seen.location.src_eid).await?;
+        Ok(cursor.is_some_and(|cursor| cursor >= seen.location.block.number))
+    }
+
     /// A packet whose forerunners nobody saw is held: they are hidden from us, or it was invented.
     async fn after_neighbours(&self, seen: &Observation, verdict: Verdict) -> Result<Verdict, StoreError> {
         let header = &seen.claim.header;
-        Ok(match self.paths.neighbours(header.path(), header.nonce).await? {
+        let mut neighbours = self.paths.neighbours(header.path(), header.nonce).await?;
+        if neighbours == Neighbours::Unread && self.has_read(seen).await? {
+            // The source missed it, or too few seats showed it to it; now it is verified, in a settled block.
+            self.paths.note(&[Sighting { path: header.path(), nonce: header.nonce }]).await?;
+            neighbours = self.paths.neighbours(header.path(), header.nonce).await?;
+        }
+        Ok(match neighbours {
             Neighbours::Seen => verdict,
             // The source reads the packet's block at this very moment.
             Neighbours::Unread => Verdict::Wait { head: seen.head.latest },

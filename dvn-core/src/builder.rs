@@ -280,7 +280,8 @@ impl Builder {
     pub fn build(self) -> Result<Dvn, BuildError> {
         let store = self.check()?.clone();
         let (sources, destinations) = (BTreeMap::new(), BTreeMap::new());
-        let mut views = Views { sources, destinations, paths: Arc::clone(&store.paths) };
+        let mut views =
+            Views { sources, destinations, paths: Arc::clone(&store.paths), cursors: Arc::clone(&store.cursors) };
         for source in &self.sources {
             let Source { floor, asks_neighbours, .. } = *source;
             let view = SourceView { verifier: Arc::clone(&source.verifier), floor, asks_neighbours };

@@ -106,6 +106,25 @@ async fn t52_a_packet_ahead_of_a_gap_is_held_until_the_gap_is_explained() {
     assert_eq!(setup.executed(), 3);
 }
 
+/// T52, the other side: seats that drop logs delay nothing, since a packet that is verified has been seen.
+#[tokio::test]
+async fn t52_a_packet_that_too_few_seats_show_is_no_gap() {
+    let setup = Setup::new().await;
+    let [one, two] = [1, 2].map(|nonce| Chains::packet(nonce, b"hello"));
+    {
+        let mut chains = setup.world.lock();
+        chains.send(one, 70);
+        chains.send(two, 75);
+        chains.unsighted = vec![one.job_id(), two.job_id()];
+    }
+    let running = setup.start();
+    until_state(&setup.store, one, State::Committed).await;
+    // A look that comes before its forerunner's was verified is repeated with the next head.
+    setup.world.lock().mine(1);
+    until_state(&setup.store, two, State::Committed).await;
+    running.stop().await;
+}
+
 /// T46: whatever is pushed into the queue, and even a job in the store, only makes the node look.
 #[tokio::test]
 async fn t46_a_forged_job_is_looked_at_and_never_signed() {

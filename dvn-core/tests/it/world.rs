@@ -47,6 +47,8 @@ pub(crate) struct Chains {
     pub(crate) source_contradicts: Option<EvidenceBundle>,
     /// Heads that were told.
     pub(crate) polls: u64,
+    /// Packets that too few seats show to the source: they are hints alone.
+    pub(crate) unsighted: Vec<JobId>,
     /// Packets that the source does not report.
     pub(crate) hidden: Vec<JobId>,
     pub(crate) send_confirmations: u64,
@@ -85,6 +87,7 @@ impl World {
             hinted_elsewhere: Vec::new(),
             source_contradicts: None,
             polls: 0,
+            unsighted: Vec::new(),
             hidden: Vec::new(),
             send_confirmations: 5,
             receive_confirmations: 5,
@@ -221,7 +224,9 @@ impl ChainSource for World {
             .collect();
         assignments.extend(chains.hinted_elsewhere.iter().filter(|it| range.contains(&it.location.block.number)));
         let seen = chains.packets.iter().filter(|(location, _, _)| range.contains(&location.block.number));
-        let seen = seen.map(|(_, claim, _)| *claim).filter(|claim| !chains.hidden.contains(&claim.job_id()));
+        let seen = seen
+            .map(|(_, claim, _)| *claim)
+            .filter(|claim| !chains.hidden.contains(&claim.job_id()) && !chains.unsighted.contains(&claim.job_id()));
         let sighting = |claim: Claim| Sighting { path: claim.header.path(), nonce: claim.header.nonce };
         let sightings = seen.map(sighting).collect();
         assignments.retain(|it: &Assignment| !chains.hidden.contains(&it.claim.job_id()));
