@@ -7,10 +7,15 @@
     feature = "pkcs11",
     doc = "| `pkcs11` (default) | [`Pkcs11Signer`] | in a PKCS#11 token: AWS CloudHSM, SoftHSM, any other with secp256k1 |"
 )]
+#![cfg_attr(
+    feature = "aliyun_kms",
+    doc = "| `aliyun_kms` | [`AliyunKmsSigner`] | in Alibaba Cloud's Key Management Service |"
+)]
 #![cfg_attr(feature = "test-util", doc = "| `test-util` | [`testing`] | none: the conformance suite for signers |")]
 //!
-//! Cloud key services are further modules of the same shape: one feature, one client, one [`Signer`] that hands what the
-//! service returned to the release path which all devices share and nothing goes around.
+//! Another cloud's key service is another module of the same shape: one feature, one client, one [`Signer`] that hands what
+//! the service returned to the release path which all devices share and nothing goes around. Deadlines, retries, the quota
+//! and the breaker are there already, in one place for all services.
 //!
 //! # What every signature passes
 //!
@@ -40,18 +45,21 @@
 //! |---|---|---|
 //! | `Unavailable` | the device or the way to it failed, and healing did not help yet | nothing at first; look at the device if it lasts |
 //! | `Timeout` | no answer within the deadline; the call may still be inside the vendor's library | as above |
-//! | `Throttled` | more digests wait than the queue holds | more sessions, or a faster device |
-//! | `Auth` | the PIN or the user was refused, once; it is not tried again, since tokens lock themselves | correct the PIN, restart |
-//! | `Key` | library, token or key is missing, ambiguous, on another curve, of another address, or may not sign | correct configuration or token |
+//! | `Throttled` | more digests wait than the queue or the quota lets through | more sessions, a faster device, a larger quota |
+//! | `Auth` | the PIN or the user was refused, once, and is not tried again, since tokens lock themselves; or a service refused access key, rights or the time of the request | correct it, restart |
+//! | `Key` | library, token or key is missing, ambiguous, disabled, on another curve, of another address, or may not sign | correct configuration, token or key |
 //! | `Integrity` | what came back is no signature of this key over this digest, or a nonce was used twice | stop, replace the device or the key |
 //! | `Bug` | cannot happen | report it |
 //!
-//! The cause names the PKCS#11 function and its return value, and never a PIN.
+//! The cause names the PKCS#11 function and its return value, or the action, the service's code and the id of the request,
+//! and never a PIN or a secret.
 //!
 //! [`Signer`]: dvn_core::ports::Signer
 //! [`SignErrorKind`]: dvn_core::error::SignErrorKind
 
-#[cfg(any(feature = "local", feature = "pkcs11"))]
+#[cfg(feature = "aliyun_kms")]
+mod aliyun_kms;
+#[cfg(any(feature = "local", feature = "pkcs11", feature = "aliyun_kms"))]
 mod ecdsa;
 #[cfg(feature = "local")]
 mod local;
@@ -59,11 +67,15 @@ mod local;
 mod pkcs11;
 #[cfg(feature = "pkcs11")]
 pub mod provision;
+#[cfg(feature = "aliyun_kms")]
+mod service;
 #[cfg(feature = "pkcs11")]
 pub mod softhsm;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
+#[cfg(feature = "aliyun_kms")]
+pub use aliyun_kms::{AliyunConfigError, AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 #[cfg(feature = "local")]
 pub use local::{LocalKeyError, LocalSigner};
 #[cfg(feature = "pkcs11")]

@@ -64,6 +64,11 @@
 //! # }
 //! ```
 //!
+//! # Key services
+//!
+//! [`AliyunKms`](aliyun_kms::AliyunKms) stands in for Alibaba Cloud's Key Management Service: it checks the signature of
+//! every request, signs with secp256k1 keys, and fails or lies when it is told to.
+//!
 //! # What it does not do
 //!
 //! It knows nothing of this project's other crates: hashes, packets and signatures are its own reading of the
@@ -73,6 +78,7 @@
 mod bindings;
 mod transaction;
 
+pub mod aliyun_kms;
 pub mod anvil;
 pub mod contracts;
 pub mod devnet;

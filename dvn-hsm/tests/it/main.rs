@@ -1,9 +1,11 @@
-//! The signers against real devices: a key in memory, and SoftHSM with and without faults in between.
+//! The signers against real devices, a key in memory and SoftHSM with and without faults in between, and against a
+//! stand-in for a key service.
 //!
 //! SoftHSM reads its configuration from the environment when it is initialised, so each of its cases runs in a process of
 //! its own, which this binary starts from itself.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod aliyun;
 mod child;
 mod faults;
 mod local;

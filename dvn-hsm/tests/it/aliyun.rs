@@ -1,0 +1,136 @@
+//! A key in Alibaba Cloud's KMS, or rather in a stand-in that checks every request and fails as it is told to.
+
+mod credentials;
+mod faults;
+mod opening;
+
+use std::{error::Error, num::NonZeroU32, time::Duration};
+
+use alloy_primitives::{Address, B256, keccak256};
+use dvn_core::{
+    error::{SignError, SignErrorKind},
+    ports::Signer,
+    signature::recover,
+};
+use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner, testing};
+use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, Fault, KeyName};
+use futures::future::join_all;
+use k256::ecdsa::SigningKey;
+use secrecy::SecretString;
+
+const DIGEST: B256 = B256::repeat_byte(0x5a);
+const SIGN: &str = "AsymmetricSign";
+
+/// The service with one key.
+struct World {
+    kms: AliyunKms,
+    key: KeyName,
+}
+
+impl World {
+    fn new() -> Self {
+        let kms = AliyunKms::start().unwrap();
+        let key = kms.create_key([7; 32]);
+        Self { kms, key }
+    }
+
+    fn config_of(&self, key_id: &str, credentials: AliyunCredentials) -> AliyunKmsConfig {
+        AliyunKmsConfig::at(self.kms.url().clone(), key_id, credentials)
+            .with_requests_per_second(NonZeroU32::new(10_000).unwrap())
+    }
+
+    fn config(&self) -> AliyunKmsConfig {
+        self.config_of(&self.key.id, access_key())
+    }
+
+    async fn signer(&self) -> AliyunKmsSigner {
+        AliyunKmsSigner::open(self.config()).await.unwrap()
+    }
+
+    /// How often a signature was asked for since `before`.
+    fn asked_since(&self, before: usize) -> usize {
+        self.kms.asked(SIGN).checked_sub(before).unwrap()
+    }
+}
+
+fn access_key() -> AliyunCredentials {
+    AliyunCredentials::access_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into())
+}
+
+fn address() -> Address {
+    Address::from_private_key(&SigningKey::from_slice(&[7; 32]).unwrap())
+}
+
+async fn sign(signer: &AliyunKmsSigner) -> Result<(), SignErrorKind> {
+    signer.sign_digest(DIGEST).await.map(drop).map_err(|error| error.kind())
+}
+
+/// An error with all of its causes.
+fn story(error: &SignError) -> String {
+    let mut told = format!("{error} {error:?}");
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        told.push_str(&format!(" {deeper} {deeper:?}"));
+        cause = deeper.source();
+    }
+    told
+}
+
+#[tokio::test]
+async fn passes_the_suite() {
+    let world = World::new();
+    let signer = world.signer().await;
+    assert_eq!(signer.address(), address());
+    testing::run(&signer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_each_get_their_own() {
+    let world = World::new();
+    let signer = world.signer().await;
+    let digests = (0..64_u64).map(|number| keccak256(number.to_be_bytes())).collect::<Vec<_>>();
+    let signatures = join_all(digests.iter().map(|digest| signer.sign_digest(*digest))).await;
+    for (digest, signature) in digests.iter().zip(signatures) {
+        assert_eq!(recover(*digest, &signature.unwrap()), Ok(address()));
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_leaves_nothing_behind() {
+    let world = World::new();
+    let signer = world.signer().await;
+    world.kms.fail(Fault::Hang);
+    for _ in 0..3 {
+        let left = tokio::time::timeout(Duration::from_millis(50), signer.sign_digest(DIGEST)).await;
+        assert!(left.is_err(), "{left:?}");
+    }
+    world.kms.heal();
+    assert_eq!(sign(&signer).await, Ok(()));
+}
+
+#[tokio::test]
+async fn debug_and_errors_show_no_secret() {
+    let world = World::new();
+    let secrets = ["id-161803", "secret-271828", "token-314159"];
+    let [id, secret, token] = secrets.map(SecretString::from);
+    let credentials = AliyunCredentials::lent_key(ACCESS_KEY_ID.into(), secret.clone(), token.clone());
+    let mut told = vec![format!("{credentials:?}"), format!("{:?}", world.signer().await)];
+    // The service repeats the token in its message.
+    for credentials in [
+        credentials,
+        AliyunCredentials::lent_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into(), token),
+        AliyunCredentials::access_key(id, secret),
+    ] {
+        let config = world.config_of(&world.key.id, credentials);
+        told.push(format!("{config:?}"));
+        let error = AliyunKmsSigner::open(config).await.unwrap_err();
+        assert_eq!(error.kind(), SignErrorKind::Auth);
+        told.push(story(&error));
+    }
+    let known = [ACCESS_KEY_ID, ACCESS_KEY_SECRET];
+    for text in told {
+        for secret in secrets.iter().chain(&known) {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the service does to us while we run.
+
+use std::time::{Duration, Instant};
+
+use dvn_core::{error::SignErrorKind, ports::Signer};
+use dvn_hsm::AliyunKmsSigner;
+use dvn_testkit::aliyun_kms::{Fault, KeyState};
+
+use super::{DIGEST, SIGN, World, address, sign, story};
+
+#[tokio::test]
+async fn what_passes_heals_within_the_call() {
+    let world = World::new();
+    let signer = world.signer().await;
+    for fault in [
+        Fault::throttling(),
+        Fault::error(400, "SignatureNonceUsed"),
+        Fault::error(500, "InternalFailure"),
+        Fault::error(503, "ServiceUnavailableTemporary"),
+        Fault::Html(502),
+        Fault::Html(403),
+        Fault::Truncated,
+        Fault::Empty,
+    ] {
+        let before = world.kms.asked(SIGN);
+        world.kms.fail_times(2, fault.clone());
+        assert_eq!(sign(&signer).await, Ok(()), "{fault:?}");
+        assert_eq!(world.asked_since(before), 3, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again() {
+    let world = World::new();
+    let signer = world.signer().await;
+    world.kms.fail_times(1, Fault::Hang);
+    let started = Instant::now();
+    assert_eq!(sign(&signer).await, Ok(()));
+    assert!(started.elapsed() >= Duration::from_secs(1), "after the attempt's own deadline");
+}
+
+#[tokio::test]
+async fn the_deadline_ends_a_call() {
+    let world = World::new();
+    let config = world.config().with_deadline(Duration::from_millis(400));
+    let signer = AliyunKmsSigner::open(config).await.unwrap();
+    world.kms.fail(Fault::Hang);
+    let started = Instant::now();
+    assert_eq!(sign(&signer).await, Err(SignErrorKind::Timeout));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn throttling_that_lasts_is_told_as_such() {
+    let world = World::new();
+    let signer = world.signer().await;
+    let before = world.kms.asked(SIGN);
+    world.kms.fail(Fault::throttling());
+    assert_eq!(sign(&signer).await, Err(SignErrorKind::Throttled));
+    assert_eq!(world.asked_since(before), 3);
+    world.kms.heal();
+    let patience = Fault::Error { status: 400, code: "Throttling.User".to_owned(), retry_after_ms: Some(60_000) };
+    world.kms.fail(patience);
+    assert_eq!(sign(&signer).await, Err(SignErrorKind::Throttled));
+    assert_eq!(world.asked_since(before), 4, "not asked again before it is time");
+    world.kms.heal();
+    assert_eq!(sign(&signer).await, Ok(()));
+}
+
+#[tokio::test]
+async fn refusals_are_not_tried_again() {
+    use SignErrorKind::{Auth, Key};
+    let world = World::new();
+    let signer = world.signer().await;
+    for (status, code, expected) in [
+        (403, "Forbidden.NoPermission", Auth),
+        (404, "InvalidAccessKeyId.NotFound", Auth),
+        (400, "SignatureDoesNotMatch", Auth),
+        (400, "InvalidTimeStamp.Expired", Auth),
+        (404, "Forbidden.KeyNotFound", Key),
+        (409, "Rejected.Unavailable", Key),
+        (400, "InvalidParameter", Key),
+    ] {
+        let before = world.kms.asked(SIGN);
+        world.kms.fail_times(1, Fault::error(status, code));
+        let error = signer.sign_digest(DIGEST).await.unwrap_err();
+        assert_eq!((error.kind(), world.asked_since(before)), (expected, 1), "{code}");
+        assert!(story(&error).contains(code), "{error:?}");
+    }
+    assert_eq!(sign(&signer).await, Ok(()), "given back, a right is used at once");
+}
+
+#[tokio::test]
+async fn a_key_that_is_disabled_or_condemned_is_a_key_error() {
+    let world = World::new();
+    let signer = world.signer().await;
+    for state in [KeyState::Disabled, KeyState::PendingDeletion] {
+        world.kms.set_state(&world.key, state);
+        assert_eq!(sign(&signer).await, Err(SignErrorKind::Key), "{state:?}");
+    }
+    world.kms.set_state(&world.key, KeyState::Enabled);
+    assert_eq!(sign(&signer).await, Ok(()));
+}
+
+#[tokio::test]
+async fn either_s_and_either_encoding_come_out_alike() {
+    let world = World::new();
+    let signer = world.signer().await;
+    for fault in [Fault::HighS, Fault::Bare] {
+        world.kms.fail_times(1, fault.clone());
+        let signature = signer.sign_digest(DIGEST).await.unwrap();
+        assert_eq!(dvn_core::signature::check(DIGEST, &signature, address()), Ok(()), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_wrong_comes_out() {
+    let world = World::new();
+    let signer = world.signer().await;
+    for fault in [Fault::OtherKey, Fault::OtherDigest, Fault::Noise] {
+        let before = world.kms.asked(SIGN);
+        world.kms.fail_times(1, fault.clone());
+        assert_eq!(sign(&signer).await, Err(SignErrorKind::Integrity), "{fault:?}");
+        assert_eq!(world.asked_since(before), 1, "people must see it");
+    }
+    assert_eq!(sign(&signer).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_used_twice_stops_the_key() {
+    let world = World::new();
+    let signer = world.signer().await;
+    world.kms.fail(Fault::OneNonce);
+    assert_eq!(sign(&signer).await, Ok(()), "one signature gives nothing away");
+    let second = signer.sign_digest(!DIGEST).await.unwrap_err();
+    assert_eq!(second.kind(), SignErrorKind::Integrity);
+    world.kms.heal();
+    let before = world.kms.asked(SIGN);
+    assert_eq!(sign(&signer).await, Err(SignErrorKind::Integrity), "stays stopped");
+    assert_eq!(world.asked_since(before), 0, "and is not asked");
+}
+
+#[tokio::test]
+async fn a_service_that_was_gone_is_found_again() {
+    let mut world = World::new();
+    let signer = world.signer().await;
+    world.kms.stop();
+    for _ in 0..3 {
+        assert_eq!(sign(&signer).await, Err(SignErrorKind::Unavailable));
+    }
+    let error = signer.sign_digest(DIGEST).await.unwrap_err();
+    assert!(story(&error).contains("failed too often"), "the breaker is open: {error:?}");
+    world.kms.start_again().unwrap();
+    let started = Instant::now();
+    while let Err(kind) = sign(&signer).await {
+        assert_eq!(kind, SignErrorKind::Unavailable);
+        assert!(started.elapsed() < Duration::from_secs(60), "it did not heal");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,220 @@
+//! A stand-in for Alibaba Cloud's Key Management Service, which fails and lies when it is told to.
+//!
+//! It speaks interface version 2016-01-20 over HTTP and answers `DescribeKey`, `ListKeyVersions`, `GetPublicKey` and
+//! `AsymmetricSign` as the service is documented to: the V3 signature, the date and the nonce of each request are checked,
+//! signatures are DER with a low or a high s by chance, and errors come with the service's status and code. At the same
+//! address it answers as the metadata server of an ECS instance, which lends access keys for a RAM role.
+//!
+//! ```no_run
+//! use dvn_testkit::aliyun_kms::{AliyunKms, Fault};
+//!
+//! # fn example() -> std::io::Result<()> {
+//! let kms = AliyunKms::start()?;
+//! let key = kms.create_key([7; 32]);
+//! // Point the program under test to `kms.url()`, with the access key below and `key.id`.
+//! kms.fail_times(2, Fault::throttling());
+//! assert_eq!(kms.asked("AsymmetricSign"), 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod actions;
+mod auth;
+mod fault;
+mod keys;
+mod metadata;
+mod state;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Router,
+    routing::{get, post, put},
+};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+pub use self::{
+    fault::Fault,
+    keys::{KeyName, KeyState},
+};
+use self::{
+    fault::Rule,
+    state::{Account, State},
+};
+
+/// The access key that is known from the start and may do everything.
+pub const ACCESS_KEY_ID: &str = "LTAI5tStandInAccessKey";
+/// Its secret.
+pub const ACCESS_KEY_SECRET: &str = "standInSecret0123456789abcdefgh";
+
+/// A running stand-in. Dropping it ends it with all its connections.
+#[derive(Debug)]
+pub struct AliyunKms {
+    shared: Shared,
+    address: SocketAddr,
+    url: Url,
+    /// Its own, so that ending it cuts connections as an outage does.
+    server: Option<Runtime>,
+}
+
+/// What all requests work with.
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AliyunKms {
+    /// Starts on a free port of the loopback interface, with one access key and no keys.
+    ///
+    /// # Errors
+    /// When no port or no thread is to be had.
+    pub fn start() -> io::Result<Self> {
+        let shared = Shared::default();
+        shared.state().accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(ACCESS_KEY_SECRET));
+        let (server, address) = serve(&shared, SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let url = Url::parse(&format!("http://{address}")).map_err(io::Error::other)?;
+        Ok(Self { shared, address, url, server: Some(server) })
+    }
+
+    /// Where it listens, as service and as metadata server.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Ends it: connections are cut, new ones refused. What it knows is kept.
+    pub fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.shutdown_background();
+        }
+    }
+
+    /// Starts it again at the same address.
+    ///
+    /// # Errors
+    /// When somebody took the port meanwhile.
+    pub fn start_again(&mut self) -> io::Result<()> {
+        self.stop();
+        self.server = Some(serve(&self.shared, self.address)?.0);
+        Ok(())
+    }
+
+    /// Makes an enabled secp256k1 key of this secret, in an HSM, with one version.
+    #[must_use]
+    pub fn create_key(&self, secret: [u8; 32]) -> KeyName {
+        self.shared.state().keys.create(secret)
+    }
+
+    /// Adds a version with this secret to a key, and returns its id.
+    #[must_use]
+    pub fn add_version(&self, key: &KeyName, secret: [u8; 32]) -> KeyName {
+        self.shared.state().keys.add_version(key, secret)
+    }
+
+    /// Points an alias, such as `alias/dvn`, to a key.
+    pub fn set_alias(&self, alias: &str, key: &KeyName) {
+        self.shared.state().keys.aliases.insert(alias.to_owned(), key.id.clone());
+    }
+
+    /// Enables, disables or condemns a key.
+    pub fn set_state(&self, key: &KeyName, state: KeyState) {
+        self.shared.state().keys.edit(&key.id, |key| key.state = state);
+    }
+
+    /// Says something else about a key: its `KeySpec`, as in `EC_P256`.
+    pub fn set_spec(&self, key: &KeyName, spec: &str) {
+        self.shared.state().keys.edit(&key.id, |key| spec.clone_into(&mut key.spec));
+    }
+
+    /// Takes from every access key the right to sign, or gives it back.
+    pub fn allow_signing(&self, allowed: bool) {
+        self.shared.state().may_sign = allowed;
+    }
+
+    /// Answers as the gateway of a KMS instance, which signs and gives public keys and knows no other action.
+    pub fn set_instance(&self, is_instance: bool) {
+        self.shared.state().is_instance = is_instance;
+    }
+
+    /// Answers every signing request in this way until [`AliyunKms::heal`].
+    pub fn fail(&self, fault: Fault) {
+        self.fail_times(u32::MAX, fault);
+    }
+
+    /// Answers the next so many signing requests in this way.
+    pub fn fail_times(&self, times: u32, fault: Fault) {
+        self.fail_action("AsymmetricSign", times, fault);
+    }
+
+    /// The same for any action.
+    pub fn fail_action(&self, action: &str, times: u32, fault: Fault) {
+        self.shared.state().rules.push(Rule::new(action, times, fault));
+    }
+
+    /// Forgets all faults.
+    pub fn heal(&self) {
+        self.shared.state().rules.clear();
+    }
+
+    /// How often this action was asked for with a good signature, also where it then failed.
+    #[must_use]
+    pub fn asked(&self, action: &str) -> usize {
+        self.shared.state().asked.iter().filter(|asked| *asked == action).count()
+    }
+
+    /// Lends access keys for the RAM role of this name from now on, each for so long.
+    pub fn set_role(&self, name: &str, lifetime: Duration) {
+        self.shared.state().role = Some((name.to_owned(), lifetime));
+    }
+
+    /// How many access keys were lent.
+    #[must_use]
+    pub fn lent(&self) -> usize {
+        self.shared.state().lent
+    }
+
+    /// Ends all access keys that were lent so far.
+    pub fn expire_lent_keys(&self) {
+        for account in self.shared.state().accounts.values_mut().filter(|account| account.token.is_some()) {
+            account.until = Some(SystemTime::UNIX_EPOCH);
+        }
+    }
+
+    /// Makes the metadata server fail, or work again.
+    pub fn set_metadata_broken(&self, broken: bool) {
+        self.shared.state().metadata_broken = broken;
+    }
+}
+
+impl Drop for AliyunKms {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn serve(shared: &Shared, address: SocketAddr) -> io::Result<(Runtime, SocketAddr)> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let router = Router::new()
+        .route("/", post(actions::answer))
+        .route("/latest/api/token", put(metadata::open_session))
+        .route("/latest/meta-data/ram/security-credentials/{role}", get(metadata::lend))
+        .with_state(shared.clone());
+    runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, router).await
+    });
+    Ok((runtime, address))
+}
