@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+#[cfg(feature = "aliyun")]
+pub use self::key::{Aliyun, AliyunCredentials};
 pub(crate) use self::network::finality_name;
 pub use self::{
     env::{Env, ProcessEnv},

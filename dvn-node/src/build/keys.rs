@@ -1,5 +1,8 @@
 //! Opens the keys that the configuration names.
 
+#[cfg(feature = "aliyun")]
+mod aliyun;
+
 use std::sync::Arc;
 
 use alloy_primitives::Address;
@@ -7,6 +10,8 @@ use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
 };
+#[cfg(feature = "aliyun")]
+use dvn_hsm::AliyunConfigError;
 use dvn_hsm::{LocalKeyError, LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions, SessionsOutOfRange};
 use thiserror::Error;
 
@@ -47,6 +52,15 @@ pub enum KeyError {
         /// Why.
         source: LocalKeyError,
     },
+    /// The way to Alibaba Cloud.
+    #[cfg(feature = "aliyun")]
+    #[error("{path}.aliyun cannot be used")]
+    Aliyun {
+        /// Where it is configured.
+        path: String,
+        /// Why.
+        source: AliyunConfigError,
+    },
     /// The number of sessions.
     #[error("{path}.sessions")]
     Sessions {
@@ -79,6 +93,8 @@ impl KeyError {
         match self {
             Self::Address { .. } => true,
             Self::Device { source, .. } => matches!(source.kind(), SignErrorKind::Key),
+            #[cfg(feature = "aliyun")]
+            Self::Aliyun { .. } => false,
             Self::Local { .. } | Self::Sessions { .. } | Self::Panicked { .. } => false,
         }
     }
@@ -110,6 +126,8 @@ pub(crate) async fn open(key: &Key, path: String) -> Result<Arc<dyn Signer>, Key
             Arc::new(signer.map_err(|source| KeyError::Local { path: path.clone(), source })?)
         }
         Device::Pkcs11(token) => Arc::new(open_token(token.clone(), &path).await?),
+        #[cfg(feature = "aliyun")]
+        Device::Aliyun(key) => Arc::new(aliyun::open(key, &path).await?),
     };
     match key.address {
         Some(expected) if expected != signer.address() => {

@@ -1,10 +1,15 @@
 //! A key that signs: `hsm`, `sender` and `signer` have this one shape.
 
+#[cfg(feature = "aliyun")]
+mod aliyun;
+
 use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use secrecy::{ExposeSecret, SecretString};
 
+#[cfg(feature = "aliyun")]
+pub use self::aliyun::{Aliyun, AliyunCredentials};
 use super::{reader::Section, scalar, secret_url::SecretUrl};
 
 /// A key and the device that holds it.
@@ -23,6 +28,9 @@ pub struct Key {
 pub enum Device {
     /// In a PKCS#11 token: CloudHSM, SoftHSM or any other.
     Pkcs11(Pkcs11),
+    /// In Alibaba Cloud's Key Management Service.
+    #[cfg(feature = "aliyun")]
+    Aliyun(Box<Aliyun>),
     /// In the memory of this process. For dev alone.
     Local {
         /// 32 bytes in hex.
@@ -79,7 +87,20 @@ impl Provider {
             }
             Self::Pkcs11 => &["library", "token_label", "key_label", "pin_env", "pin_file", "sessions"],
             Self::AwsKms => &["region", "key_id", "endpoint"],
-            Self::Aliyun => &["region", "key_id", "key_version_id", "endpoint"],
+            Self::Aliyun => &[
+                "region",
+                "key_id",
+                "key_version_id",
+                "endpoint",
+                "ca_file",
+                "access_key_id_env",
+                "access_key_id_file",
+                "access_key_secret_env",
+                "access_key_secret_file",
+                "security_token_env",
+                "security_token_file",
+                "ram_role",
+            ],
             Self::Gcp => &["project", "location", "key_ring", "key_name", "key_version", "endpoint"],
             Self::Local => &["private_key_env", "private_key_file"],
         }
@@ -116,6 +137,8 @@ impl Key {
             (Device::Pkcs11(a), Device::Pkcs11(b)) => {
                 (&a.library, &a.token_label, &a.key_label) == (&b.library, &b.token_label, &b.key_label)
             }
+            #[cfg(feature = "aliyun")]
+            (Device::Aliyun(a), Device::Aliyun(b)) => a.is_same(b),
             (Device::Local { private_key: a }, Device::Local { private_key: b }) => {
                 a.expose_secret() == b.expose_secret()
             }
@@ -142,7 +165,14 @@ fn read_chosen(section: &mut Section<'_>, word: &str, provider: Provider) -> Opt
         Provider::Pkcs11 => read_pkcs11(block),
         Provider::Local => read_local(block),
         Provider::AwsKms => read_service(block, &["region", "key_id"], &[]),
-        Provider::Aliyun => read_service(block, &["region", "key_id"], &["key_version_id"]),
+        #[cfg(feature = "aliyun")]
+        Provider::Aliyun => aliyun::read(block),
+        #[cfg(not(feature = "aliyun"))]
+        Provider::Aliyun => {
+            block.reader.problem(&block.place, ABSENT);
+            block.skip(provider.keys());
+            None
+        }
         Provider::Gcp => read_service(block, &["project", "location", "key_ring", "key_name"], &["key_version"]),
     }
 }
@@ -176,6 +206,8 @@ fn read_local(mut block: Section<'_>) -> Option<Device> {
     Some(Device::Local { private_key: private_key? })
 }
 
+const ABSENT: &str = "this provider is not in this build: choose another one";
+
 /// A key management service: its block is checked whole, and then refused.
 fn read_service(mut block: Section<'_>, needed: &[&str], optional: &[&str]) -> Option<Device> {
     for key in needed {
@@ -185,7 +217,7 @@ fn read_service(mut block: Section<'_>, needed: &[&str], optional: &[&str]) -> O
         block.parsed(key, scalar::text);
     }
     block.parsed("endpoint", |text| SecretUrl::parse(text, &["https", "http"]));
-    block.reader.problem(&block.place, "this provider is not in this build: choose aws (CloudHSM) or pkcs11");
+    block.reader.problem(&block.place, ABSENT);
     block.finish();
     None
 }

@@ -8,7 +8,7 @@ pub struct SecretUrl(Url);
 
 impl SecretUrl {
     /// Parses a URL that has a host and one of the schemes. The error never repeats the text.
-    pub(super) fn parse(text: &str, schemes: &[&str]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, schemes: &[&str]) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
         if !schemes.contains(&url.scheme()) {
             return Err(format!("the URL must start with {}://", schemes.join(":// or ")));

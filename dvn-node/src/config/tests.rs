@@ -44,6 +44,8 @@ fn env() -> FakeEnv {
         ("AUDIT_RPC", "https://audit.example/s3cret"),
         ("CONFLUX_RPC", "http://10.0.2.102:8545/s3cret"),
         ("HSM_PIN", "user:s3cret"),
+        ("AK_ID", "LTAI-s3cret"),
+        ("/etc/kms-ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
         ("GAS_PIN", "s3cret-too"),
         ("DVN_DEV_KEY", "s3cret-key"),
         ("/run/secrets/gas-pin", "s3cret-in-a-file\n"),
@@ -185,6 +187,6 @@ fn a_missing_file_is_named() {
 fn pkcs11(key: &Key) -> &Pkcs11 {
     match &key.device {
         Device::Pkcs11(pkcs11) => pkcs11,
-        Device::Local { .. } => panic!("not a PKCS#11 key"),
+        _ => panic!("not a PKCS#11 key"),
     }
 }
