@@ -1,5 +1,7 @@
 //! A source and a destination that tests script: blocks, packets, reorgs, lies and failures.
 
+mod elsewhere;
+
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
@@ -28,6 +30,8 @@ use dvn_core::{
     signature::Committee,
 };
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::elsewhere::{ELSEWHERE, Elsewhere};
 
 pub(crate) const SRC: Eid = Eid(30101);
 pub(crate) const DST: Eid = Eid(30212);
@@ -457,47 +461,4 @@ pub(crate) async fn until_state(store: &Store, claim: Claim, state: State) -> Jo
 /// Gives the engine time to do what it must not do.
 pub(crate) async fn for_a_while() {
     tokio::time::sleep(Duration::from_millis(150)).await;
-}
-
-/// A second destination with the same contracts under another eid.
-#[derive(Clone, Debug)]
-pub(crate) struct Elsewhere(pub(crate) World);
-
-pub(crate) const ELSEWHERE: Eid = Eid(30184);
-
-#[async_trait]
-impl Submitter for Elsewhere {
-    fn chain(&self) -> &Chain {
-        static CHAIN: std::sync::LazyLock<Chain> =
-            std::sync::LazyLock::new(|| Chain { name: "base".to_owned(), eid: ELSEWHERE });
-        &CHAIN
-    }
-
-    async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError> {
-        self.0.committee(candidates).await
-    }
-
-    async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
-        self.0.view(claim).await
-    }
-
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
-        self.0.submit(batch).await
-    }
-
-    async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {
-        self.0.settle().await
-    }
-
-    async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {
-        self.0.close(submission).await
-    }
-
-    async fn is_busy(&self) -> Result<bool, SubmitError> {
-        self.0.is_busy().await
-    }
-
-    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
-        Submitter::settled(&self.0).await
-    }
 }
