@@ -87,20 +87,7 @@ impl Provider {
             }
             Self::Pkcs11 => &["library", "token_label", "key_label", "pin_env", "pin_file", "sessions"],
             Self::AwsKms => &["region", "key_id", "endpoint"],
-            Self::Aliyun => &[
-                "region",
-                "key_id",
-                "key_version_id",
-                "endpoint",
-                "ca_file",
-                "access_key_id_env",
-                "access_key_id_file",
-                "access_key_secret_env",
-                "access_key_secret_file",
-                "security_token_env",
-                "security_token_file",
-                "ram_role",
-            ],
+            Self::Aliyun => &aliyun::KEYS,
             Self::Gcp => &["project", "location", "key_ring", "key_name", "key_version", "endpoint"],
             Self::Local => &["private_key_env", "private_key_file"],
         }

@@ -68,6 +68,25 @@ const ACCESS_KEY: [&str; 6] = [
     "security_token_file",
 ];
 
+/// All keys of the block.
+pub(super) const KEYS: [&str; 12] = {
+    let [id_env, id_file, secret_env, secret_file, token_env, token_file] = ACCESS_KEY;
+    [
+        "region",
+        "key_id",
+        "key_version_id",
+        "endpoint",
+        "ca_file",
+        id_env,
+        id_file,
+        secret_env,
+        secret_file,
+        token_env,
+        token_file,
+        "ram_role",
+    ]
+};
+
 pub(super) fn read(mut block: Section<'_>) -> Option<Device> {
     let region = block.needed("region", "the region that holds the key", region);
     let key_id = block.needed("key_id", "the key's id or alias, as the KMS console shows it", scalar::text);
