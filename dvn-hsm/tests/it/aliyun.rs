@@ -3,6 +3,7 @@
 mod credentials;
 mod faults;
 mod opening;
+mod redirects;
 
 use std::{error::Error, num::NonZeroU32, time::Duration};
 
