@@ -7,6 +7,7 @@ mod stage;
 
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use dvn_testkit::{devnet::SentPacket, node::NodeProcess};
 
 use self::{
@@ -22,19 +23,25 @@ use crate::{
 
 /// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long our node is left alone with the liars once it complains.
-const TEMPTATION: Duration = Duration::from_secs(5);
 
-pub(crate) fn run() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
-    runtime.block_on(play())
+/// How the attack goes.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Seconds that our node is left alone with the liars once it complains.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    alone: u64,
 }
 
-async fn play() -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
+    runtime.block_on(play(Duration::from_secs(options.alone)))
+}
+
+async fn play(alone: Duration) -> Result<(), Failure> {
     say("18 April 2026 once more: a verifier is shown a packet that nobody sent.\n");
     let stage = Stage::set().await?;
     let mut node = stage.start_node().await?;
-    let result = perform(&stage, &mut node).await;
+    let result = perform(&stage, &mut node, alone).await;
     if result.is_err() {
         say(&format!("the end of {}:\n{}", stage.log().display(), tail(&node.log().await.unwrap_or_default(), 20)));
     }
@@ -45,7 +52,7 @@ async fn play() -> Result<(), Failure> {
     outcome.judge()
 }
 
-async fn perform(stage: &Stage, node: &mut NodeProcess) -> Result<Outcome, Failure> {
+async fn perform(stage: &Stage, node: &mut NodeProcess, alone: Duration) -> Result<Outcome, Failure> {
     let clock = Clock(Instant::now());
     let genuine = stage.send().await?;
     stage.until_attested(&genuine, PATIENCE).await?;
@@ -66,7 +73,7 @@ async fn perform(stage: &Stage, node: &mut NodeProcess) -> Result<Outcome, Failu
     clock.tell(&format!("a monitor asks all four for block {} and gets the true hash four times", forged.height));
     stage.until_degraded(node, PATIENCE).await?;
     clock.tell("our node: two of four is not three. It waits, says so in /ready and in dvn_source_degraded");
-    tokio::time::sleep(TEMPTATION).await;
+    tokio::time::sleep(alone).await;
     let signed_alone = stage.attested_beyond(&genuine).await?;
 
     stage.recover();

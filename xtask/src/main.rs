@@ -26,7 +26,7 @@ enum Task {
     /// Attest packets on local chains with the real contracts, before your eyes.
     Demo(demo::Options),
     /// Replay the attack of 18 April 2026 against this node and against verifiers of other kinds.
-    Kelp,
+    Kelp(kelp::Options),
     /// Install what is missing, start what is needed, run every test, stop it again.
     Test(test::Options),
     /// Send packets for a long time while the node is killed again and again.
@@ -51,7 +51,7 @@ impl Failure {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo(options) => demo::run(&options),
-        Task::Kelp => kelp::run(),
+        Task::Kelp(options) => kelp::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
