@@ -15,6 +15,7 @@ mod head;
 mod headers;
 mod heads;
 mod link;
+mod outage;
 mod pairing;
 mod panel;
 pub mod preflight;

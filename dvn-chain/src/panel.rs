@@ -3,21 +3,14 @@
 mod error;
 mod identity;
 
-use std::{
-    fmt::Debug,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use dvn_core::{
     ports::Chain,
     quorum::{Domain, Electorate, Poll, Quotas, Shortfall, Threshold},
 };
 use futures::stream::{FuturesUnordered, StreamExt};
+use rand::seq::SliceRandom;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::error::{Absence, PanelError, PanelSetupError};
@@ -40,8 +33,6 @@ pub struct Panel {
     identity: Option<Identity>,
     deadline: Duration,
     grace: Duration,
-    /// Where the next round of questions that one seat can answer begins.
-    turn: AtomicUsize,
 }
 
 /// What one seat said.
@@ -86,7 +77,7 @@ impl Panel {
         }
         let electorate = Electorate::try_new(threshold, Quotas::default(), domains(&seats))?;
         let (deadline, grace) = (Duration::from_secs(10), Duration::from_millis(250));
-        Ok(Self { chain, seats, electorate, identity: None, deadline, grace, turn: AtomicUsize::new(0) })
+        Ok(Self { chain, seats, electorate, identity: None, deadline, grace })
     }
 
     /// Asks for more than a number of votes: who must be among those who agree. A seat whose operator is `self` is one of
@@ -147,7 +138,6 @@ impl Panel {
             identity: None,
             deadline: self.deadline,
             grace: self.grace,
-            turn: AtomicUsize::new(0),
         }
     }
 
@@ -222,8 +212,7 @@ impl Panel {
         self.decide(what, ballot)
     }
 
-    /// The first answer to a question whose answers prove themselves. The seat that begins changes from question to
-    /// question, and the next one is asked when those before it failed or take long; those that let others wait lately come
+    /// The first answer to a question whose answers prove themselves. The seat that begins is chosen by chance, and the next one is asked when those before it failed or take long; those that let others wait lately come
     /// last and are not waited for as long.
     ///
     /// # Errors
@@ -343,12 +332,11 @@ impl Panel {
         })
     }
 
-    /// The seats' positions, the one to ask first at the end: in turns that change with every question, slow ones last.
+    /// The seats' positions, the one to ask first at the end: shuffled for every question, so that no seat can tell when it
+    /// is its turn, slow ones last.
     fn order(&self) -> Vec<usize> {
-        let seats = self.seats.len();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(seats).unwrap_or_default();
-        let turns = (0..seats).rev().map(|step| first.saturating_add(step).checked_rem(seats).unwrap_or_default());
-        let mut order: Vec<usize> = turns.collect();
+        let mut order: Vec<usize> = (0..self.seats.len()).collect();
+        order.shuffle(&mut rand::rng());
         order.sort_by_key(|position| !self.seats.get(*position).is_some_and(|seat| seat.is_slow()));
         order
     }

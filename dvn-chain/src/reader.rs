@@ -10,12 +10,14 @@ use dvn_core::{
     ports::{Chain, EvidenceBundle, FinalizedHashes, Head},
 };
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::{
     anchor::{All, Anchor, Seats},
     headers::Headers,
     heads::Heads,
     link::{Hashed, Link, Voted},
+    outage::Outages,
     pairing::{self, Finding, Paired},
     panel::{Panel, PanelError},
     profile::{Finality, Profile},
@@ -57,14 +59,24 @@ pub struct SourceConfig {
     pub proof: Option<ReceiptTypes>,
     /// How many ancestors' hashes the history contract of EIP-2935 keeps; nothing where the chain has none.
     pub history: Option<u64>,
+    /// Whether blocks without a packet are asked about like those with one, so that the seats cannot tell them apart. It
+    /// costs up to three more questions per block and seat.
+    pub uniform_queries: bool,
+    /// How long nothing is verified after an outage of five seconds or more, in which too few seats told the head. What was
+    /// learned before it is learned anew. Zero switches it off.
+    pub cool_down: Duration,
 }
+
+/// The default of [`SourceConfig::cool_down`].
+const COOL_DOWN: Duration = Duration::from_secs(30);
 
 impl SourceConfig {
     /// The settings of a class of chain.
     #[must_use]
     pub const fn new(contracts: SourceContracts, profile: &Profile, floor: Confirmations) -> Self {
         let Profile { finality, block_time, log_range, proof, history, .. } = *profile;
-        Self { contracts, finality, floor, block_time, log_range, proof, history }
+        let (uniform_queries, cool_down) = (false, COOL_DOWN);
+        Self { contracts, finality, floor, block_time, log_range, proof, history, uniform_queries, cool_down }
     }
 }
 
@@ -86,6 +98,7 @@ pub struct EvmReader {
     finalized: Arc<dyn FinalizedHashes>,
     /// What stands at heights that were asked about lately.
     places: Shared<Place, BlockRef>,
+    outages: Outages,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -158,6 +171,7 @@ impl EvmReader {
             Some(headers) => Box::new(Hashed::new(Arc::clone(&panel), Arc::clone(headers), config.history, by_anchor)),
             None => Box::new(Voted(by_anchor)),
         };
+        let outages = Outages::new(&panel.chain().name, config.cool_down);
         Self {
             heads: Heads::new(Arc::clone(&panel), config.finality, config.floor, headers.clone()),
             receipts: Receipts::new(Arc::clone(&panel), &config.contracts, config.proof, headers.clone()),
@@ -169,6 +183,7 @@ impl EvmReader {
             link,
             finalized,
             places: Shared::new(REMEMBERED),
+            outages,
             polling: tokio::sync::Mutex::default(),
         }
     }
@@ -197,9 +212,18 @@ impl EvmReader {
             Some(anchor) => Some(anchor),
             None => self.finalized.newest(self.panel.chain().eid).await?,
         };
+        let asked = Instant::now();
         let polled = self.heads.poll(before).await;
         self.heads.hear_late(self.config.block_time.saturating_mul(4).max(SILENCE));
+        if matches!(polled, Err(PanelError::Missing { .. })) {
+            self.outages.failed(asked);
+        }
         let polled = polled?;
+        if self.outages.heard() {
+            self.places.clear();
+            self.receipts.forget();
+            self.states.forget();
+        }
         let anchor = match (polled.advanced, before) {
             (Some((next, parent)), before) => {
                 self.advance(self.anchor.confirm(next).await?.block, parent, before).await?
@@ -208,6 +232,11 @@ impl EvmReader {
             (None, None) => return Err(PanelError::unsettled().into()),
         };
         Ok(self.heads.settle(polled.latest, anchor))
+    }
+
+    /// How long nothing is to be verified because too few seats answered until a moment ago.
+    pub(crate) fn cooling_down(&self) -> Option<Duration> {
+        self.outages.left()
     }
 
     /// Takes a new final block, if it descends from the one before: a finality violation between two polls, in a block that
@@ -295,15 +324,30 @@ impl EvmReader {
         pairing::pair(self.panel.chain().eid, &self.config.contracts, &logs.logs)
     }
 
+    /// What stands at a height that enough seats have: what the final block descends from, or what they agree on now.
+    pub(crate) async fn block_at(
+        &self,
+        head: Head,
+        anchor: BlockRef,
+        number: BlockNumber,
+    ) -> Result<BlockRef, ReadError> {
+        if number <= anchor.number {
+            return self.settled_block(anchor, number).await;
+        }
+        Ok(self.tip_block(head, number).await?)
+    }
+
     /// Reads the state of a block's packets as soon as the block is seen, whoever they are for: the verifier finds it read,
-    /// and the seats learn nothing from the question.
-    pub(crate) async fn read_states(&self, block: BlockRef, reading: &Reading) {
-        let all = self.packets(reading);
+    /// and the seats learn nothing from the question. Where no block may stand out, one without packets is asked about with
+    /// those of an earlier one.
+    pub(crate) async fn read_states(&self, block: BlockRef, all: &[Asked]) {
+        let imitated = if all.is_empty() && self.config.uniform_queries { self.states.latest() } else { Vec::new() };
+        let all = if all.is_empty() { &imitated } else { all };
         let Some((head, anchor)) = self.heads.current().filter(|_| !all.is_empty()) else {
             return;
         };
         let under = (block.number <= anchor.number).then_some(anchor);
-        if let Err(error) = self.states.prepare(block.hash, &all, head.latest, under).await {
+        if let Err(error) = self.states.prepare(block.hash, all, head.latest, under).await {
             tracing::debug!(chain = self.panel.chain().name, %block, %error, "state of a block's packets is not read yet");
         }
     }

@@ -8,14 +8,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy::primitives::{Address, B256};
 use dvn_core::{ids::BlockRef, job::Location};
+use serde::de::IgnoredAny;
 
 use self::voted::Patience;
 use crate::{
+    call::Call,
     headers::Headers,
     panel::{Absence, Agreed, Panel, PanelError},
     proof::ReceiptTypes,
     reader::SourceContracts,
     rpc::Log,
+    seat::Seat,
     shared::Shared,
 };
 
@@ -86,7 +89,7 @@ struct Key {
 }
 
 /// Blocks that are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 256;
 
 impl Receipts {
     pub(crate) fn new(
@@ -123,6 +126,20 @@ impl Receipts {
         let (types, headers) = self.proof.as_ref()?;
         let proven = self.recent.cell(Key { block, is_settled: false, only: None, is_proven: true });
         Some(proven.get_or_try_init(|| self.proven(*types, headers, block)).await.cloned())
+    }
+
+    /// Forgets what was agreed.
+    pub(crate) fn forget(&self) {
+        self.recent.clear();
+    }
+
+    /// Asks about a block's receipts as for a vote, and drops the answers: to the seats, a block without packets looks like
+    /// one with them.
+    pub(crate) async fn imitate(&self, block: BlockRef) {
+        let question = |seat: Arc<Seat>| async move {
+            seat.call::<IgnoredAny>(Call::block_receipts(block.hash)).await.map(|_| Some(()))
+        };
+        self.panel.gather(question).await;
     }
 
     async fn voted(

@@ -22,6 +22,11 @@ impl<K: PartialEq, V> Shared<K, V> {
         Self { recent: Mutex::new(VecDeque::new()), most }
     }
 
+    /// Forgets all answers.
+    pub(crate) fn clear(&self) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The cell of a question.
     pub(crate) fn cell(&self, key: K) -> Cell<V> {
         self.cell_like(key, |known, key| known == key)

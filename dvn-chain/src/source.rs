@@ -1,6 +1,7 @@
 //! What was assigned to us on a source chain: hints for the verifier, which reads everything again.
 
 mod blooms;
+mod cover;
 mod range;
 mod scan;
 
@@ -63,10 +64,10 @@ impl EvmSource {
     }
 
     /// Once a block, since more often finds the same block again. Where blooms prove nothing, logs and the final block before
-    /// are asked for beside the heads; then five blocks share two rounds of questions, so that an idle block costs as much.
+    /// are asked for beside the heads; then eight blocks share three rounds of questions, so that an idle block costs as much.
     fn poll_interval(&self) -> Duration {
-        let half_blocks = if self.reader.headers.is_some() { 2 } else { 5 };
-        let interval = self.reader.config.block_time.saturating_mul(half_blocks).checked_div(2);
+        let thirds: u32 = if self.reader.headers.is_some() { 3 } else { 8 };
+        let interval = self.reader.config.block_time.saturating_mul(thirds).checked_div(3);
         interval.unwrap_or(LONGEST_POLL).clamp(SHORTEST_POLL, LONGEST_POLL)
     }
 
@@ -111,11 +112,14 @@ impl ChainSource for EvmSource {
         if let Some(scan) = blooms::scan(self, &range).await {
             return Ok(scan);
         }
-        scan::scan(self, range).await
+        let from = *range.start();
+        let (scan, places) = scan::scan(self, range).await?;
+        cover::ask(self, from..=scan.through, &places).await;
+        Ok(scan)
     }
 
     /// By the logs that the seats show, whatever the blooms said.
     async fn rescan(&self, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
-        scan::scan(self, range).await
+        Ok(scan::scan(self, range).await?.0)
     }
 }

@@ -4,7 +4,11 @@
 mod nonces;
 mod views;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use alloy::primitives::{Address, B256};
 use dvn_core::{
@@ -46,9 +50,10 @@ pub(crate) struct States {
     panel: Arc<Panel>,
     endpoint: Address,
     nonces: Option<Nonces>,
-    /// [`FRESH`] in blocks.
-    oldest: u64,
+    block_time: Duration,
     recent: Shared<Key, Arc<Reading>>,
+    /// The packets that were read last under a final block.
+    latest: Mutex<Vec<Asked>>,
 }
 
 /// A block's packets, read at a height, and whether the block was final then.
@@ -62,9 +67,13 @@ struct Key {
 /// How long a reading serves before what can change, the sender's configuration, is asked for again: at least a block. A
 /// packet is looked at when its block is seen, when it is verified and when it is signed.
 const FRESH: Duration = Duration::from_secs(10);
+/// The same of a reading that was made when the block was final. The count only grows, the configuration is that of a
+/// moment when the packet could not be undone any more, and another question would tell the seats which packet is about to
+/// be signed.
+const FRESH_IF_FINAL: Duration = Duration::from_secs(3_600);
 
 /// Readings that are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 256;
 
 impl States {
     pub(crate) fn new(
@@ -74,9 +83,17 @@ impl States {
         block_time: Duration,
     ) -> Self {
         let nonces = headers.map(|headers| Nonces::new(Arc::clone(&panel), headers, endpoint));
-        let blocks = FRESH.as_millis().checked_div(block_time.as_millis()).unwrap_or_default();
-        let oldest = u64::try_from(blocks).unwrap_or(u64::MAX).max(1);
-        Self { panel, endpoint, nonces, oldest, recent: Shared::new(REMEMBERED) }
+        Self { panel, endpoint, nonces, block_time, recent: Shared::new(REMEMBERED), latest: Mutex::default() }
+    }
+
+    /// Forgets what was read.
+    pub(crate) fn forget(&self) {
+        self.recent.clear();
+    }
+
+    /// The packets that were read last under a final block; none before the first.
+    pub(crate) fn latest(&self) -> Vec<Asked> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The state of one of the block's packets: `all` are read together, at `at` and, where it is given, under the final
@@ -120,6 +137,9 @@ impl States {
         at: BlockNumber,
         anchor: Option<BlockRef>,
     ) -> Result<Arc<Reading>, PanelError> {
+        if anchor.is_some() {
+            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = all.to_vec();
+        }
         let cell = self.cell(Key { block, at, is_final: anchor.is_some() });
         Ok(Arc::clone(cell.get_or_try_init(|| self.read(all, at, anchor)).await?))
     }
@@ -141,12 +161,15 @@ impl States {
         Ok(Arc::new(Reading { views, proven }))
     }
 
-    /// A reading that was made for the same block under about the same head serves too.
+    /// A reading that was made for the same block not long before serves too.
     fn cell(&self, key: Key) -> Cell<Arc<Reading>> {
+        let age = if key.is_final { FRESH_IF_FINAL } else { FRESH };
+        let blocks = age.as_millis().checked_div(self.block_time.as_millis()).unwrap_or_default();
+        let oldest = u64::try_from(blocks).unwrap_or(u64::MAX).max(1);
         self.recent.cell_like(key, |known, key| {
             (known.block, known.is_final) == (key.block, key.is_final)
                 && known.at <= key.at
-                && key.at.0.saturating_sub(known.at.0) <= self.oldest
+                && key.at.0.saturating_sub(known.at.0) <= oldest
         })
     }
 }

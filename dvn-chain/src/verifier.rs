@@ -60,14 +60,13 @@ impl EvmVerifier {
     /// Whether the location's block is the one that stands at its height.
     async fn place(&self, location: &Location, head: Head, anchor: BlockRef) -> Result<Place, VerifyError> {
         let number = location.block.number;
-        let block = if number <= anchor.number {
-            self.reader.settled_block(anchor, number).await.map_err(|it| self.read_error(it, number, true))?
-        } else if number <= head.latest {
-            self.reader.tip_block(head, number).await.map_err(|it| self.error(it, number, false))?
-        } else {
+        if number > head.latest {
             let detail = format!("the newest block that enough seats have is {}", head.latest);
             return Err(self.missing(number, detail));
-        };
+        }
+        let is_settled = number <= anchor.number;
+        let block = self.reader.block_at(head, anchor, number).await;
+        let block = block.map_err(|it| self.read_error(it, number, is_settled))?;
         Ok(if block == location.block { Place::Canonical } else { Place::Elsewhere })
     }
 
@@ -149,6 +148,10 @@ impl Verifier for EvmVerifier {
         let number = location.block.number;
         // What the head's poll finds of a contradiction is about final blocks.
         let (head, anchor) = self.reader.head().await.map_err(|it| self.read_error(it, number, true))?;
+        if let Some(left) = self.reader.cooling_down() {
+            let detail = format!("nothing is verified for another {} s", left.as_secs().saturating_add(1));
+            return Err(VerifyError::new(VerifyErrorKind::Recovering).chain(&chain.name).because(detail));
+        }
         let is_settled = number <= anchor.number;
         if let Place::Elsewhere = self.place(location, head, anchor).await? {
             return Ok(Verification::Orphaned);

@@ -247,7 +247,9 @@ fn refused(detail: impl Into<String>) -> CosignError {
 fn from_assess(error: AssessError) -> CosignError {
     let kind = match &error {
         AssessError::Source(error) => match error.kind() {
-            VerifyErrorKind::Missing | VerifyErrorKind::Store => CosignErrorKind::Unavailable,
+            VerifyErrorKind::Missing | VerifyErrorKind::Recovering | VerifyErrorKind::Store => {
+                CosignErrorKind::Unavailable
+            }
             VerifyErrorKind::Contradiction => CosignErrorKind::Contradiction,
             VerifyErrorKind::Foreign => CosignErrorKind::Refused,
             VerifyErrorKind::Bug => CosignErrorKind::Bug,

@@ -198,6 +198,8 @@ port_error! {
     VerifyError, VerifyErrorKind {
         /// Fewer seats than the threshold gave a usable answer.
         Missing => "too few seats answered", Disposition::Retry { after: SOON };
+        /// Enough seats answer again, and have not done so for long enough yet.
+        Recovering => "too few seats answered until a moment ago", Disposition::Retry { after: LATER };
         /// Two well-formed different answers about one final fact.
         Contradiction => "seats contradict each other", Disposition::Halt;
         /// The store of finalized hashes failed.

@@ -58,7 +58,11 @@ fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::
         dvn: source.contracts.dvn,
     };
     let profile = Profile { finality: network.finality, block_time: network.block_time, ..network.class.profile() };
-    let reading = SourceConfig::new(contracts, &profile, network.confirmations);
+    let reading = SourceConfig {
+        uniform_queries: source.uniform_queries,
+        cool_down: source.cool_down,
+        ..SourceConfig::new(contracts, &profile, network.confirmations)
+    };
     let reader = Arc::new(EvmReader::new(Arc::clone(panel), reading, Arc::clone(&store.finalized)));
     let (scanner, verifier) = (EvmSource::new(Arc::clone(&reader)), EvmVerifier::new(reader));
     let mut part = Source::new(Arc::new(scanner), Arc::new(verifier)).with_floor(network.confirmations);

@@ -11,7 +11,7 @@ use dvn_core::{
     ports::{Assignment, Scan, Sighting},
 };
 
-use super::EvmSource;
+use super::{EvmSource, cover};
 use crate::{contracts::Endpoint, headers::Headers, pairing::Finding, panel::PanelError, receipts::Reading};
 
 /// Longer ranges are cheaper by logs.
@@ -58,6 +58,7 @@ async fn read(
     agreed: bool,
 ) -> Result<Option<Scan>, PanelError> {
     let contracts = &source.reader.config.contracts;
+    let takes_all = cover::takes_all(source, &(from..=top.number));
     let mut scan = Scan { assignments: Vec::new(), sightings: Vec::new(), through: top.number };
     let (mut at, mut fetched): (BlockRef, usize) = (top, 0);
     loop {
@@ -68,13 +69,13 @@ async fn read(
             }
         }
         let header = headers.fetched(&source.reader.panel, at.hash).await?;
-        if header.may_hold_log(contracts.endpoint, Endpoint::PacketSent::SIGNATURE_HASH) {
+        if takes_all || header.may_hold_log(contracts.endpoint, Endpoint::PacketSent::SIGNATURE_HASH) {
             let Some(reading) = source.reader.receipts.proven_block(at).await else {
                 return Ok(None);
             };
             let reading = reading?.value;
             take(source, &mut scan, at, &reading, agreed);
-            source.reader.read_states(at, &reading).await;
+            source.reader.read_states(at, &source.reader.packets(&reading)).await;
         }
         if at.number <= from {
             break;

@@ -19,7 +19,7 @@ use dvn_core::{
     ports::{Assignment, Chain, Scan, Sighting},
 };
 
-use super::EvmSource;
+use super::{EvmSource, cover::Places};
 use crate::{
     call::Call,
     contracts::LegacySendUln,
@@ -34,20 +34,31 @@ const MOST_STEPS: usize = 32;
 /// One seat alone cannot push the step below this; only a lack of votes does.
 const LEAST_FOR_ONE: u64 = 64;
 
-/// What one seat says about a step: claims with their places, and every packet's number on its path.
+/// What one seat says about a step: claims with their places, every packet's number on its path, and where all packets of
+/// configured libraries are, whoever verifies them.
 #[derive(Debug, Default)]
 struct Seen {
     claims: BTreeSet<(Claim, Location)>,
     sightings: BTreeSet<Sighting>,
+    places: BTreeSet<(BlockNumber, B256)>,
 }
 
-pub(super) async fn scan(source: &EvmSource, range: RangeInclusive<BlockNumber>) -> Result<Scan, ChainSourceError> {
+/// Reads a range, and says where the packets are that enough seats show in it.
+///
+/// # Errors
+/// `Missing` where too few seats have the range.
+pub(super) async fn scan(
+    source: &EvmSource,
+    range: RangeInclusive<BlockNumber>,
+) -> Result<(Scan, Places), ChainSourceError> {
     let (mut from, to) = range.into_inner();
     let mut scan = Scan { assignments: Vec::new(), sightings: Vec::new(), through: from.below(1) };
+    let mut places = Places::new();
     let mut steps: usize = 0;
     while from <= to && steps < MOST_STEPS {
         match step(source, from, to).await {
-            Ok(part) => {
+            Ok((part, of_part)) => {
+                places.extend(of_part);
                 let Scan { assignments, sightings, through } = part;
                 scan.assignments.extend(assignments);
                 scan.sightings.extend(sightings);
@@ -63,11 +74,11 @@ pub(super) async fn scan(source: &EvmSource, range: RangeInclusive<BlockNumber>)
             Err(error) => return Err(error),
         }
     }
-    Ok(scan)
+    Ok((scan, places))
 }
 
 /// Reads from `from` on, as far as the nodes bear.
-async fn step(source: &EvmSource, from: BlockNumber, to: BlockNumber) -> Result<Scan, ChainSourceError> {
+async fn step(source: &EvmSource, from: BlockNumber, to: BlockNumber) -> Result<(Scan, Places), ChainSourceError> {
     loop {
         let end = source.stride.end(from, to);
         let asked = end.0.saturating_sub(from.0).saturating_add(1);
@@ -135,6 +146,9 @@ fn paired(source: &EvmSource, seat: &Seat, transactions: &BTreeMap<(BlockRef, B2
         for Paired { log_index, header, finding } in pairing::pair(chain.eid, contracts, logs) {
             seen.sightings.extend(header.map(|it| Sighting { path: it.path(), nonce: it.nonce }));
             let location = Location { src_eid: chain.eid, block: *block, tx_hash: *tx_hash, log_index };
+            if !matches!(finding, Finding::Suspicious(_)) {
+                seen.places.insert((block.number, *tx_hash));
+            }
             match finding {
                 Finding::Assigned { claim, .. } => _ = seen.claims.insert((claim, location)),
                 Finding::NotAssigned { .. } => {}
@@ -158,19 +172,23 @@ pub(super) fn suspect(chain: &Chain, seat: &str, tx_hash: B256, log_index: u64, 
 }
 
 /// The union over all seats. Of a claim's several places the one that most seats name is taken.
-fn united(source: &EvmSource, through: BlockNumber, ballot: &Ballot<Seen>) -> Scan {
-    let mut places: BTreeMap<Claim, BTreeMap<Location, Vec<usize>>> = BTreeMap::new();
+fn united(source: &EvmSource, through: BlockNumber, ballot: &Ballot<Seen>) -> (Scan, Places) {
+    let mut claims: BTreeMap<Claim, BTreeMap<Location, Vec<usize>>> = BTreeMap::new();
     let mut sightings: BTreeMap<Sighting, Vec<usize>> = BTreeMap::new();
+    let mut places: BTreeMap<(BlockNumber, B256), Vec<usize>> = BTreeMap::new();
     for vote in &ballot.votes {
         for (claim, location) in &vote.value.claims {
-            places.entry(*claim).or_default().entry(*location).or_default().push(vote.seat);
+            claims.entry(*claim).or_default().entry(*location).or_default().push(vote.seat);
         }
         for sighting in &vote.value.sightings {
             sightings.entry(*sighting).or_default().push(vote.seat);
         }
+        for place in &vote.value.places {
+            places.entry(*place).or_default().push(vote.seat);
+        }
     }
     let is_agreed = |seats: &[usize]| source.reader.panel.electorate().shortfall(seats.iter().copied()).is_none();
-    let mut assignments: Vec<Assignment> = places
+    let mut assignments: Vec<Assignment> = claims
         .into_iter()
         .filter_map(|(claim, places)| {
             let (location, seats) = places.into_iter().max_by_key(|(_, seats)| seats.len())?;
@@ -179,7 +197,11 @@ fn united(source: &EvmSource, through: BlockNumber, ballot: &Ballot<Seen>) -> Sc
         .collect();
     assignments.sort_unstable_by_key(|it| (it.location.block.number, it.location.log_index, it.location));
     let sightings = sightings.into_iter().filter(|(_, seats)| is_agreed(seats)).map(|(sighting, _)| sighting);
-    Scan { assignments, sightings: sightings.collect(), through }
+    let mut agreed_places = Places::new();
+    for ((block, tx_hash), _) in places.into_iter().filter(|(_, seats)| is_agreed(seats)) {
+        agreed_places.entry(block).or_default().insert(tx_hash);
+    }
+    (Scan { assignments, sightings: sightings.collect(), through }, agreed_places)
 }
 
 fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {

@@ -24,7 +24,7 @@ use crate::{fakes::Hashes, node};
 /// So long that no dissent comes too late on a slow machine.
 pub(crate) const PATIENT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60));
 /// For seats that never answer: the others agree and do not wait for them.
-pub(crate) const HASTY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(300));
+pub(crate) const HASTY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(100));
 /// So many blocks above a packet make it final.
 pub(crate) const FINAL: u64 = 5;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use alloy::primitives::keccak256;
+use alloy::primitives::{Address, keccak256};
 use dvn_chain::{ChainClass, EvmSource, SourceConfig};
 use dvn_core::{
     ids::BlockNumber,
@@ -15,8 +15,10 @@ use dvn_testkit::{
 
 use crate::proxied::{FINAL, Looker, Net, PATIENT};
 
-/// Blocks of each kind.
-const BLOCKS: usize = 40;
+/// Rounds of each kind, where two kinds of packets are compared.
+const ROUNDS: usize = 40;
+/// The same, where a packet is compared with none.
+const UNIFORM_ROUNDS: usize = 500;
 
 /// What was asked while a block was looked at: how often each method, whichever seat it went to.
 type Trace = BTreeMap<String, usize>;
@@ -31,9 +33,10 @@ struct Follower {
 }
 
 impl Follower {
-    async fn new(net: &Net) -> Self {
+    async fn new(net: &Net, class: ChainClass, uniform_queries: bool) -> Self {
         // Looks at what became known with a head go by that head.
-        let config = SourceConfig { block_time: Duration::from_secs(3_600), ..net.config(ChainClass::Ethereum) };
+        let block_time = Duration::from_secs(60);
+        let config = SourceConfig { block_time, uniform_queries, ..net.config(class) };
         let looker = Looker::new(Arc::new(net.panel(3, PATIENT)), config);
         let head = looker.head().await;
         Self { looker, cursor: head.settled, tip: head.latest, seen: Some(head), verified: 0 }
@@ -64,7 +67,8 @@ impl Follower {
     }
 }
 
-/// T63: packets of ours and of another DVN, in an order that nobody knows.
+/// T63: packets of ours and of another DVN, in an order that nobody knows, where logs are proven and where they are voted
+/// on.
 #[tokio::test]
 async fn t63_what_is_asked_does_not_tell_whose_packet_it_is() {
     let Some(net) = Net::start(4).await else { return };
@@ -73,28 +77,94 @@ async fn t63_what_is_asked_does_not_tell_whose_packet_it_is() {
     let only_other = UlnSettings::requiring([source.addresses().other_dvn]);
     source.set_oapp_uln_config(Side::Send, foreign, destination.eid(), &only_other).await.unwrap();
     net.mine(FINAL).await;
-    let mut follower = Follower::new(&net).await;
+    for class in [ChainClass::Ethereum, ChainClass::Conflux] {
+        let mut follower = Follower::new(&net, class, false).await;
+        let mut traces = [Vec::new(), Vec::new()];
+        for is_ours in order(ROUNDS) {
+            net.forget();
+            send(&net, if is_ours { source.addresses().oapp } else { foreign }).await;
+            follow(&net, &mut follower).await;
+            traces[usize::from(is_ours)].push(trace(&net));
+        }
+        assert_eq!(follower.verified, 2 * ROUNDS, "each of ours at the tip and once it was final");
+        assert_indistinct(class, &traces);
+    }
+}
 
-    let mut traces = [Vec::new(), Vec::new()];
-    for is_ours in order() {
-        net.forget();
-        let oapp = if is_ours { source.addresses().oapp } else { foreign };
-        SendRequest::new(source, destination, &[b"hello".to_vec()]).from_oapp(oapp).send().await.unwrap();
+/// T63: where no block may stand out, not even whether there is a packet shows. A thousand times two blocks that become
+/// final, before half of which a packet was sent.
+#[tokio::test]
+async fn t63_uniform_questions_do_not_tell_whether_there_is_a_packet() {
+    let Some(net) = Net::start(4).await else { return };
+    for class in [ChainClass::Ethereum, ChainClass::Conflux] {
+        let mut follower = Follower::new(&net, class, true).await;
+        // Blocks without a packet are asked about with an earlier one's.
+        send(&net, net.source().addresses().oapp).await;
+        net.mine(FINAL).await;
         follower.round().await;
-        for _ in 0..2 {
+        let before = follower.verified;
+
+        let rounds = UNIFORM_ROUNDS / 2;
+        let mut traces = [Vec::new(), Vec::new()];
+        for is_ours in order(rounds) {
+            net.forget();
+            if is_ours {
+                send(&net, net.source().addresses().oapp).await;
+            } else {
+                net.mine(1).await;
+            }
+            follow(&net, &mut follower).await;
+            traces[usize::from(is_ours)].push(trace(&net));
+        }
+        assert_eq!(follower.verified - before, 2 * rounds);
+        assert_indistinct(class, &traces);
+    }
+}
+
+/// T63: a packet of ours that waits for more confirmations than its finality takes is looked at long after others; what
+/// was asked about it once it was final is all that is asked.
+#[tokio::test]
+async fn t63_a_look_after_finality_asks_nothing_about_the_packet() {
+    let Some(net) = Net::start(4).await else { return };
+    for class in [ChainClass::Ethereum, ChainClass::Conflux] {
+        let mut follower = Follower::new(&net, class, false).await;
+        let (_, location) = net.send_final().await;
+        follower.round().await;
+        for _ in 0..10 {
             net.mine(1).await;
             follower.round().await;
         }
-        traces[usize::from(is_ours)].push(trace(&net));
+        net.forget();
+        let seen = follower.looker.found(&location).await;
+        assert!(seen.assigned && seen.head.latest > location.block.number.above(10));
+        assert_eq!(trace(&net), Trace::new(), "{class:?}");
     }
-    assert_eq!(follower.verified, 2 * BLOCKS, "each of ours at the tip and once it was final");
-    let advantage = advantage(&traces);
-    assert!(advantage < 0.05, "{advantage}: {:?}", traces.map(|of| of[BLOCKS - 1].clone()));
 }
 
-/// As many blocks of each kind, shuffled.
-fn order() -> Vec<bool> {
-    let mut order: Vec<usize> = (0..2 * BLOCKS).collect();
+/// One packet in a block of its own.
+async fn send(net: &Net, oapp: Address) {
+    let messages = [b"hello".to_vec()];
+    SendRequest::new(net.source(), net.destination(), &messages).from_oapp(oapp).send().await.unwrap();
+}
+
+/// Looks at the newest block, and on until it is final.
+async fn follow(net: &Net, follower: &mut Follower) {
+    follower.round().await;
+    for _ in 0..2 {
+        net.mine(1).await;
+        follower.round().await;
+    }
+}
+
+/// That the best classifier does not do better than by chance.
+fn assert_indistinct(class: ChainClass, traces: &[Vec<Trace>; 2]) {
+    let advantage = advantage(traces);
+    assert!(advantage < 0.05, "{class:?} {advantage}: {:?}", traces.each_ref().map(|of| of.last().cloned()));
+}
+
+/// As many rounds of each kind, shuffled.
+fn order(rounds: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..2 * rounds).collect();
     order.sort_by_key(|number| keccak256(number.to_be_bytes()));
     order.into_iter().map(|number| number % 2 == 0).collect()
 }
@@ -114,5 +184,5 @@ fn advantage([theirs, ours]: &[Vec<Trace>; 2]) -> f64 {
         traces.iter().for_each(|trace| frequencies.entry(trace).or_default()[kind] += 1);
     }
     let differences: u32 = frequencies.values().map(|[theirs, ours]| theirs.abs_diff(*ours)).sum();
-    f64::from(differences) / 2.0 / f64::from(u32::try_from(BLOCKS).unwrap())
+    f64::from(differences) / 2.0 / f64::from(u32::try_from(theirs.len()).unwrap())
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use alloy_primitives::Address;
 use dvn_core::ids::BlockNumber;
 
@@ -17,6 +19,10 @@ pub struct Source {
     pub start_block: Option<BlockNumber>,
     /// What is watched there.
     pub contracts: SourceContracts,
+    /// How long nothing is verified after too few seats answered for five seconds or more; 30 s by default.
+    pub cool_down: Duration,
+    /// Whether blocks without packets are asked about like those with.
+    pub uniform_queries: bool,
 }
 
 /// The contracts of a source.
@@ -35,23 +41,32 @@ pub(super) struct SourceDraft {
     pub(super) network: Draft,
     start_block: Option<BlockNumber>,
     contracts: Option<SourceContracts>,
+    cool_down: Duration,
+    uniform_queries: bool,
 }
+
+/// Long enough for seats that come back to be heard, short beside the outage before.
+const COOL_DOWN: Duration = Duration::from_secs(30);
 
 impl SourceDraft {
     pub(super) fn read(name: String, mut section: Section<'_>) -> Self {
         let network = Draft::read(name, &mut section);
         let start_block = section.parsed("start_block", scalar::number(0..=u64::MAX)).map(BlockNumber);
         let contracts = read_contracts(section.section("contracts"), &network);
+        let cool_down = section.parsed("cool_down", scalar::duration(Duration::ZERO..=Duration::from_secs(86_400)));
+        let cool_down = cool_down.unwrap_or(COOL_DOWN);
+        let uniform_queries = section.parsed("uniform_queries", scalar::flag).unwrap_or(false);
         section.finish();
-        Self { network, start_block, contracts }
+        Self { network, start_block, contracts, cool_down, uniform_queries }
     }
 }
 
 /// Nothing where any source is incomplete.
 pub(super) fn complete(reader: &Reader<'_>, drafts: Vec<SourceDraft>) -> Option<Vec<Source>> {
     let complete = |draft: SourceDraft| {
+        let SourceDraft { start_block, cool_down, uniform_queries, .. } = draft;
         let network = draft.network.complete(reader);
-        Some(Source { network: network?, start_block: draft.start_block, contracts: draft.contracts? })
+        Some(Source { network: network?, start_block, contracts: draft.contracts?, cool_down, uniform_queries })
     };
     // Every draft is completed before any is missed, so that each reports its problems.
     drafts.into_iter().map(complete).collect::<Vec<_>>().into_iter().collect()

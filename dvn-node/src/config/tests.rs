@@ -107,6 +107,7 @@ fn a_source_keeps_every_setting() {
     assert_eq!((network.chain_id, network.eid, network.class), (1, Eid(30101), ChainClass::Ethereum));
     assert_eq!((network.confirmations, network.finality), (Confirmations(12), Finality::Finalized));
     assert_eq!((network.block_time, ethereum.start_block), (Duration::from_secs(12), Some(BlockNumber(19_000_000))));
+    assert_eq!((ethereum.cool_down, ethereum.uniform_queries), (Duration::from_secs(30), false));
     assert_eq!(ethereum.contracts.endpoint, address!("1a44076050125825900e736c501f859c50fE728c"));
     assert_eq!(ethereum.contracts.send_libs, [address!("bB2Ea70C9E858123480642Cf96acbcCE1372dCe1")]);
     assert_eq!(ethereum.contracts.dvn, address!("00000000000000000000000000000000000000d1"));

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 use dvn_testkit::proxy::Fault;
 use serde_json::Value;
 
-use self::attack::{HONEST, LIARS, Stage};
+use self::attack::{COOL_DOWN, HONEST, LIARS, Stage};
 use crate::setup::{Node, PATIENCE, TEMPTATION, text};
 
 const CLEAR: [&str; 5] = ["halt", "clear", "ethereum", "--reason", "both liars are off the list"];
@@ -123,7 +123,8 @@ async fn t62_the_alarm_comes_from_the_verifier_itself() {
     assert!(process.stop().await.unwrap().success());
 }
 
-/// T03: seats that are silent lower no threshold; their packet waits and is signed once.
+/// T03: seats that are silent lower no threshold; their packet waits, also while they are back only just, and is signed
+/// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn t03_a_packet_waits_for_the_seats_and_is_signed_once() {
     let Some(stage) = Stage::set("two silent seats", SAFE).await else { return };
@@ -138,6 +139,10 @@ async fn t03_a_packet_waits_for_the_seats_and_is_signed_once() {
     assert!(!stage.was_signed(waiting.guid));
 
     stage.heal(HONEST);
+    stage.until_cooling_down(&process).await;
+    tokio::time::sleep(COOL_DOWN / 2).await;
+    stage.net.assert_exactly(&genuine).await;
+    assert!(!stage.was_signed(waiting.guid), "the seats are back for a moment only");
     genuine.push(waiting);
     stage.net.until_exactly(&genuine).await;
     tokio::time::sleep(TEMPTATION).await;

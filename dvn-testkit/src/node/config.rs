@@ -108,6 +108,8 @@ pub struct NodeConfig {
     pub seats: BTreeMap<String, NodeSeats>,
     /// Every chain's block time, in milliseconds.
     pub block_time_ms: u64,
+    /// `cool_down` of every source chain, in milliseconds.
+    pub cool_down_ms: u64,
 }
 
 impl NodeConfig {
@@ -124,6 +126,7 @@ impl NodeConfig {
             url_query: None,
             seats: BTreeMap::new(),
             block_time_ms: 1_000,
+            cool_down_ms: 30_000,
         }
     }
 
@@ -202,7 +205,7 @@ impl NodeConfig {
     fn source(&self, chain: &Chain) -> String {
         let mut yaml = self.network(chain);
         let addresses = chain.addresses();
-        let _ = writeln!(yaml, "    confirmations: {}", self.confirmations);
+        let _ = writeln!(yaml, "    confirmations: {}\n    cool_down: {}ms", self.confirmations, self.cool_down_ms);
         if let Some(block) = self.start_block {
             let _ = writeln!(yaml, "    start_block: {block}");
         }

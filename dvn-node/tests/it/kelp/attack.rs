@@ -20,6 +20,9 @@ pub(super) const LIARS: Range<usize> = 0..2;
 pub(super) const HONEST: Range<usize> = 2..4;
 const OPERATORS: [&str; 4] = ["self", "other-self", "acme", "foreign"];
 
+/// How long the node verifies nothing after an outage.
+pub(super) const COOL_DOWN: Duration = Duration::from_secs(6);
+
 /// 0.006 tokens of six decimals: what the last genuine packet moved.
 pub(super) const SMALL: u64 = 6_000;
 /// 116,500 tokens.
@@ -55,6 +58,7 @@ impl Stage {
             proxies.push(proxy);
         }
         node.config.seats.insert("ethereum".to_owned(), NodeSeats { threshold, seats });
+        node.config.cool_down_ms = u64::try_from(COOL_DOWN.as_millis()).unwrap();
         node.text = node.config.for_devnet(&net.devnet, &["conflux"]).unwrap();
         Some(Self { net, node, proxies })
     }
@@ -118,6 +122,16 @@ impl Stage {
             }
         };
         assert!(tokio::time::timeout(PATIENCE, told).await.is_ok(), "nothing is said\n{}", self.node.log());
+    }
+
+    /// Waits until the node says that it follows the source again and verifies nothing yet.
+    pub(super) async fn until_cooling_down(&self, process: &NodeProcess) {
+        let told = async {
+            while !process.fetch("metrics").await.unwrap().1.contains("dvn_source_cooling_down{chain=\"ethereum\"} 1") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, told).await.is_ok(), "there is no cool-down\n{}", self.node.log());
     }
 
     /// Waits until a block is final for whoever asks the chain's node itself.
