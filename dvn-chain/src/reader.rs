@@ -60,7 +60,7 @@ pub struct SourceConfig {
     /// How many ancestors' hashes the history contract of EIP-2935 keeps; nothing where the chain has none.
     pub history: Option<u64>,
     /// Whether blocks without a packet are asked about like those with one, so that the seats cannot tell them apart. It
-    /// costs up to three more questions per block and seat.
+    /// costs about three more calls per block and seat where logs are proven, and up to six where they are voted on.
     pub uniform_queries: bool,
     /// How long nothing is verified after an outage of five seconds or more, in which too few seats told the head. What was
     /// learned before it is learned anew. Zero switches it off.
