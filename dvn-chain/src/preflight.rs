@@ -70,6 +70,20 @@ pub async fn check(panel: &Panel, expected: &Expectations) -> Vec<Finding> {
     check.run(expected).await
 }
 
+/// The DVN contract's `vid()`, as the threshold of seats states it.
+///
+/// # Errors
+/// [`PanelError::Missing`] where too few seats answer, [`PanelError::Contradiction`] where they differ.
+pub async fn vid(panel: &Panel, dvn: Address) -> Result<Vid, PanelError> {
+    let panel = &panel.unidentified();
+    let at = head::latest(panel).await?;
+    let question = |seat: Arc<Seat>| async move {
+        let call = Call::view(dvn, &Dvn::vidCall {}, at);
+        Answers::new(seat.batch(vec![call]).await?).returned::<Dvn::vidCall>().map(|vid| Some(Vid(vid)))
+    };
+    Ok(panel.agree("vid of the DVN contract", question).await?.value)
+}
+
 struct Check<'a> {
     panel: &'a Panel,
     at: BlockNumber,

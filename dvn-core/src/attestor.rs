@@ -88,6 +88,21 @@ impl Attestor {
         Ok(signature)
     }
 
+    /// Finds out whether every attesting key can be used now, each once however many contracts it signs for.
+    ///
+    /// # Errors
+    /// The first key's that cannot.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn check_keys(&self) -> Result<(), SignError> {
+        let keys: BTreeMap<Address, _> = self.keys.values().map(|key| (key.signer.address(), &key.signer)).collect();
+        for signer in keys.into_values() {
+            signer.check().await?;
+        }
+        Ok(())
+    }
+
     async fn judge(&self, proposal: &Proposal) -> Result<Judged, CosignError> {
         match self.views.assess(&proposal.location, None).await.map_err(from_assess)? {
             Assessment::Judged(judged) => Ok(*judged),

@@ -183,6 +183,7 @@ impl Dvn {
                 workers: 8,
                 sweep: Duration::from_millis(250),
                 resweep: Duration::from_secs(10 * 60),
+                key_check: Duration::from_secs(5 * 60),
             },
         }
     }
@@ -270,6 +271,14 @@ impl Builder {
     #[must_use]
     pub const fn resweep(mut self, every: Duration) -> Self {
         self.tuning.resweep = every;
+        self
+    }
+
+    /// How often the attesting keys show that they work, see [`Signer::check`]; by default every 5 minutes, and every 30 seconds
+    /// while one does not.
+    #[must_use]
+    pub const fn key_check(mut self, every: Duration) -> Self {
+        self.tuning.key_check = every;
         self
     }
 

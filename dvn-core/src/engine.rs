@@ -1,6 +1,7 @@
 //! Drives every job through the ports, from observed to committed, and resumes from the store wherever it was stopped.
 
 mod collect;
+mod health;
 mod lane;
 mod observe;
 mod progress;
@@ -85,6 +86,7 @@ pub(crate) struct Tuning {
     pub(crate) workers: usize,
     pub(crate) sweep: Duration,
     pub(crate) resweep: Duration,
+    pub(crate) key_check: Duration,
 }
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
@@ -149,6 +151,8 @@ impl Dvn {
             let name = format!("worker {worker}");
             tasks.push((name, Box::pin(step::run(Arc::clone(&self.engine), stop.clone()))));
         }
+        let health = health::run(Arc::clone(&self.engine), self.attestor, stop.clone());
+        tasks.push(("key health".to_owned(), Box::pin(health)));
         tasks.push(("sweep".to_owned(), Box::pin(sweep::run(self.engine, stop.clone()))));
         tasks
     }

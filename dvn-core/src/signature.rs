@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, Signature};
+use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use thiserror::Error;
 
 use crate::ids::Vid;
@@ -40,6 +40,13 @@ pub enum SignatureError {
         /// The contract's quorum.
         need: usize,
     },
+}
+
+/// What a key signs to show that it works: a digest of its own address and a text, which no contract takes for anything, since
+/// it is no EIP-191 digest.
+#[must_use]
+pub fn test_digest(address: Address) -> B256 {
+    keccak256([b"dvn signer self-test v1".as_slice(), address.as_slice()].concat())
 }
 
 /// The address that signed `digest`, with the contract's strictness: high s is an error even though it recovers.

@@ -2,8 +2,9 @@
 
 mod preflight;
 mod report;
+mod shared_keys;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dvn_core::{
     BuildError,
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use self::preflight::Contradiction;
-use self::preflight::Preflight;
+use self::{preflight::Preflight, shared_keys::SharedKeys};
 pub use crate::build::{ChainError, KeyError};
 use crate::{
     build::{self, Keys, Panels},
@@ -151,13 +152,21 @@ async fn attest(
     }
     status.update(|it| it.key_works = true);
     let panels = Panels::set_up(config)?;
-    let mut preflight = Preflight::new(panels.checks(config, &keys));
+    let mut preflight = Preflight::new(panels.checks(config, &keys), shared_keys(config, &keys, &panels));
     preflight.round().await?;
     let dvn = build::compose(config, &keys, &panels, store)?;
     let progress = dvn.progress();
     let reporter = tokio::spawn(report::run(report::Reporter::new(config, store.clone(), progress, status.clone())));
     let _reporter = AbortOnDrop(reporter);
     drive(dvn, preflight, status, shutdown).await
+}
+
+fn shared_keys(config: &Config, keys: &Keys, panels: &Panels) -> SharedKeys {
+    let targets = config.targets.iter().zip(&keys.targets).zip(&panels.targets);
+    SharedKeys::new(targets.map(|((target, keys), panel)| {
+        let path = format!("target_chains.{}", target.network.name);
+        (path, Arc::clone(panel), target.contracts.dvn, keys.signer.address())
+    }))
 }
 
 /// Runs the DVN beside what is left of the start checks.

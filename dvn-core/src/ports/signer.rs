@@ -3,7 +3,10 @@ use std::fmt;
 use alloy_primitives::{Address, B256, Signature};
 use async_trait::async_trait;
 
-use crate::error::SignError;
+use crate::{
+    error::{SignError, SignErrorKind},
+    signature,
+};
 
 /// Signs one 32-byte digest with one secp256k1 key whose address is known beforehand.
 ///
@@ -22,4 +25,19 @@ pub trait Signer: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// The device may still finish after the future was dropped; its signature is thrown away.
     async fn sign_digest(&self, digest: B256) -> Result<Signature, SignError>;
+
+    /// Finds out whether the key can be used now, by as much as the device can tell: by default that it signs
+    /// [`signature::test_digest`]. A service is also asked about the key's state.
+    ///
+    /// # Errors
+    /// [`SignError`], of the kind that a signature would have failed with.
+    ///
+    /// # Cancel safety
+    /// As [`Signer::sign_digest`].
+    async fn check(&self) -> Result<(), SignError> {
+        let (address, digest) = (self.address(), signature::test_digest(self.address()));
+        let signed = self.sign_digest(digest).await?;
+        let is_ours = signature::check(digest, &signed, address);
+        is_ours.map_err(|error| SignError::new(SignErrorKind::Integrity).key(address.to_string()).caused_by(error))
+    }
 }

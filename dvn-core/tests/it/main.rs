@@ -10,5 +10,6 @@
 mod attestor;
 mod crash;
 mod engine;
+mod health;
 mod watch;
 mod world;

@@ -4,7 +4,7 @@ use std::{
     process::ExitCode,
 };
 
-use dvn_core::error::{JournalError, StoreError};
+use dvn_core::error::{JournalError, SignError, StoreError};
 use dvn_store::OpenError;
 use thiserror::Error;
 
@@ -60,7 +60,7 @@ pub enum CliError {
         /// Where the key is configured.
         path: String,
         /// Why.
-        source: Box<dyn Error + Send + Sync>,
+        source: SignError,
     },
     /// Neither guid nor transaction.
     #[error("name a packet by its guid, or by --tx and the source transaction")]

@@ -2,9 +2,8 @@
 
 use std::{io::Write, sync::Arc};
 
-use alloy_primitives::keccak256;
 use clap::Subcommand;
-use dvn_core::{ports::Signer, signature};
+use dvn_core::ports::Signer;
 
 use super::CliError;
 use crate::{
@@ -23,9 +22,6 @@ pub enum SignerCommand {
     Selftest,
 }
 
-/// No DVN contract takes a signature over this for anything: it is no EIP-191 digest of a call.
-const SELFTEST: &[u8] = b"dvn-node signer selftest v1";
-
 pub(super) async fn obey(command: SignerCommand, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
     for (path, key) in keys(config) {
         let signer = open_key(key, path.clone()).await.map_err(RunError::from)?;
@@ -41,10 +37,7 @@ pub(super) async fn obey(command: SignerCommand, config: &Config, out: &mut dyn 
 }
 
 async fn selftest(path: &str, signer: &Arc<dyn Signer>) -> Result<(), CliError> {
-    let digest = keccak256([SELFTEST, signer.address().as_slice()].concat());
-    let failed = |source| CliError::Selftest { path: path.to_owned(), source };
-    let signed = signer.sign_digest(digest).await.map_err(|error| failed(Box::new(error)))?;
-    signature::check(digest, &signed, signer.address()).map_err(|error| failed(Box::new(error)))
+    signer.check().await.map_err(|source| CliError::Selftest { path: path.to_owned(), source })
 }
 
 /// Every configured key with its place in the file.

@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 use dvn_chain::preflight::{self, Finding};
 use tracing::{info, warn};
 
+use super::shared_keys::SharedKeys;
 use crate::build::Check;
 
 /// How long a silent chain is left alone.
@@ -31,11 +32,12 @@ impl std::error::Error for Contradiction {}
 /// Checks that are not settled yet.
 pub(super) struct Preflight {
     open: Vec<Check>,
+    shared_keys: SharedKeys,
 }
 
 impl Preflight {
-    pub(super) const fn new(checks: Vec<Check>) -> Self {
-        Self { open: checks }
+    pub(super) const fn new(checks: Vec<Check>, shared_keys: SharedKeys) -> Self {
+        Self { open: checks, shared_keys }
     }
 
     /// Asks every open chain once, all at the same time, and keeps those that said too little.
@@ -60,12 +62,13 @@ impl Preflight {
             }
         }
         self.open = silent;
+        fatal.extend(self.shared_keys.round().await);
         if fatal.is_empty() { Ok(()) } else { Err(Contradiction { findings: fatal }) }
     }
 
     /// Goes on until every chain has answered.
     pub(super) async fn rest(&mut self) -> Result<(), Contradiction> {
-        while !self.open.is_empty() {
+        while !(self.open.is_empty() && self.shared_keys.are_known()) {
             tokio::time::sleep(AGAIN).await;
             self.round().await?;
         }

@@ -1,5 +1,8 @@
 //! Mistakes in the configuration: those that the file shows, and those that only the chains can tell.
 
+use alloy_primitives::{Bytes, keccak256};
+use dvn_testkit::{devnet::ChainSpec, keys};
+
 use crate::setup::{Net, Node, PATIENCE, text};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +45,40 @@ async fn what_the_chains_contradict_stops_the_start() {
         }
         node.assert_no_secrets();
     }
+}
+
+/// T37: the digest of an attestation holds neither chain nor contract. Two contracts with one `vid` that list one key take
+/// each other's signatures, as the contracts themselves say here; so the node does not start with both.
+#[tokio::test(flavor = "multi_thread")]
+async fn t37_one_key_with_one_vid_on_two_contracts_is_refused() {
+    // vid is eid modulo 30,000, on the live chains too.
+    let twin = ChainSpec::new("twin", 1_031, 60_212);
+    let other = ChainSpec::new("other", 1_032, 30_213);
+    let specs = vec![ChainSpec::ethereum(), ChainSpec::conflux(), twin, other];
+    let Some(net) = Net::start("one key for two contracts", specs).await else { return };
+    let [conflux, twin] = ["conflux", "twin"].map(|name| net.chain(name));
+    assert_eq!(conflux.vid(), twin.vid());
+    let (target, expiration) = (conflux.addresses().receive_lib, 4_000_000_000);
+    let hash = conflux.on_chain_hash(conflux.vid(), target, Bytes::new(), expiration).await.unwrap();
+    assert_eq!(hash, twin.on_chain_hash(twin.vid(), target, Bytes::new(), expiration).await.unwrap());
+    let digest = keccak256([b"\x19Ethereum Signed Message:\n32".as_slice(), hash.as_slice()].concat());
+    let signature = keys::signer(0).sign(&digest).as_bytes();
+    for chain in [conflux, twin] {
+        assert_eq!(chain.verify_signatures(hash, signature.into()).await.unwrap(), (true, 0));
+    }
+
+    let mut node = Node::of(&net);
+    node.text = node.config.for_devnet(&net.devnet, &["conflux", "twin", "other"]).unwrap();
+    let mut process = node.spawn().await;
+    let ended = tokio::time::timeout(PATIENCE, process.wait()).await.expect("the node should not start").unwrap();
+    assert_eq!(ended.code(), Some(2), "{}", node.log());
+    for word in ["target_chains.twin.signer", "target_chains.conflux", "vid 212", "give each a key of its own"] {
+        assert!(node.log().contains(word), "{word} is not in\n{}", node.log());
+    }
+    node.text = node.config.for_devnet(&net.devnet, &["conflux", "other"]).unwrap();
+    // The third chain is a source now, of which there is more than one.
+    let process = node.start().await;
+    assert!(process.stop().await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
