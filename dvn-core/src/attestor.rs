@@ -1,20 +1,26 @@
 //! Policy, then journal, then signer: the only code that uses the attesting key.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use alloy_primitives::{Address, Signature};
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 use tracing::{info, warn};
 
 use crate::{
     assess::{AssessError, Assessment, Judged, Views},
     attestation::Attestation,
+    engine::lock,
     error::{
         CosignError, CosignErrorKind, JournalError, JournalErrorKind, SignError, SignErrorKind, SubmitErrorKind,
         VerifyErrorKind,
     },
-    ids::{Eid, Vid},
+    ids::{Eid, Guid, Vid},
     job::Hold,
     policy::{self, Verdict},
     ports::{Clock, Cosigner, Evidence, HaltScope, Halts, Intent, Journal, Proposal, Signer, Submitter},
@@ -33,7 +39,12 @@ pub struct Attestor {
     halts: Arc<dyn Halts>,
     clock: Arc<dyn Clock>,
     life: Duration,
+    /// When a peer was given a signature for a packet.
+    given: Mutex<HashMap<Guid, Instant>>,
 }
+
+/// Packets of which it is remembered that a peer has a signature.
+const REMEMBERED: usize = 100_000;
 
 /// The attesting key for one DVN contract.
 struct Key {
@@ -67,7 +78,35 @@ impl Attestor {
         let key = |signer| Key { signer, vid: OnceCell::new() };
         let keys = signers.into_iter().map(|(eid, signer)| (eid, key(signer))).collect();
         let Memory { journal, evidence, halts, clock } = memory;
-        Self { views, keys, journal, evidence, halts, clock, life }
+        Self { views, keys, journal, evidence, halts, clock, life, given: Mutex::default() }
+    }
+
+    /// Verifies a peer's proposal and signs it, as [`Attestor::attest`] does. That peer is left the time to collect the other
+    /// signatures and to submit before this node proposes the packet itself.
+    ///
+    /// # Errors
+    /// As [`Attestor::attest`].
+    ///
+    /// # Cancel safety
+    /// The signature may be made, and journaled, when the future is dropped; asking again is safe.
+    pub async fn attest_for_peer(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+        let (signature, guid) = self.attest_packet(proposal).await?;
+        let mut given = lock(&self.given);
+        if given.len() >= REMEMBERED {
+            given.clear();
+        }
+        given.insert(guid, Instant::now());
+        Ok(signature)
+    }
+
+    /// When a peer was given a signature for this packet.
+    pub(crate) fn given_to_peer(&self, guid: Guid) -> Option<Instant> {
+        lock(&self.given).get(&guid).copied()
+    }
+
+    /// The address of the attesting key for a destination.
+    pub(crate) fn signer(&self, dst_eid: Eid) -> Option<Address> {
+        self.keys.get(&dst_eid).map(|key| key.signer.address())
     }
 
     /// Verifies a proposal and signs it.
@@ -76,6 +115,10 @@ impl Attestor {
     /// [`CosignError`]; no signature exists then that was not there before, except for the kinds `Unavailable` and `Key`,
     /// where the device may have signed and lost the answer. The journal has the intent in that case.
     pub async fn attest(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+        self.attest_packet(proposal).await.map(|(signature, _)| signature)
+    }
+
+    async fn attest_packet(&self, proposal: &Proposal) -> Result<(Signature, Guid), CosignError> {
         let judged = self.judge(proposal).await?;
         self.permit(proposal, &judged)?;
         let key = self.key(proposal.dst_eid)?;
@@ -84,8 +127,9 @@ impl Attestor {
         let sequence = self.intend(attestation, &judged, key).await?;
         let signature = self.sign(&attestation, key).await?;
         self.journal.signed(sequence, &signature.as_bytes().into()).await.map_err(from_journal)?;
-        info!(guid = %attestation.claim.header.guid(), sequence, signer = %key.signer.address(), "signed");
-        Ok(signature)
+        let guid = attestation.claim.header.guid();
+        info!(%guid, sequence, signer = %key.signer.address(), "signed");
+        Ok((signature, guid))
     }
 
     /// Finds out whether every attesting key can be used now, each once however many contracts it signs for.
@@ -247,7 +291,7 @@ impl Cosigner for Attestor {
     }
 
     fn address(&self, dst_eid: Eid) -> Option<Address> {
-        self.keys.get(&dst_eid).map(|key| key.signer.address())
+        self.signer(dst_eid)
     }
 
     async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError> {

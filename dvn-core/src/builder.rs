@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::{
     assess::{SourceView, Views},
     attestor::{Attestor, Memory},
-    engine::{Dvn, Engine, Lane, Progress, Tuning},
+    engine::{Dvn, Engine, Lane, Progress, Tuning, Turns},
     ids::{BlockNumber, Confirmations, Eid},
     policy::Floor,
     ports::{ChainSource, Clock, Cosigner, JobQueue, LocalQueue, Signer, Store, Submitter, SystemClock, Verifier},
@@ -184,6 +184,7 @@ impl Dvn {
                 sweep: Duration::from_millis(250),
                 resweep: Duration::from_secs(10 * 60),
                 key_check: Duration::from_secs(5 * 60),
+                takeover: Duration::from_secs(3),
             },
         }
     }
@@ -253,6 +254,14 @@ impl Builder {
         self
     }
 
+    /// How long a packet is left to each signer that ranks before this node, see [`rank::order`](crate::rank::order); by
+    /// default 3 seconds. Without peers it has no effect.
+    #[must_use]
+    pub const fn takeover(mut self, after: Duration) -> Self {
+        self.tuning.takeover = after;
+        self
+    }
+
     /// How many jobs are worked on at once; at least 1, by default 8.
     #[must_use]
     pub const fn workers(mut self, workers: usize) -> Self {
@@ -315,13 +324,14 @@ impl Builder {
             halts: Arc::clone(&store.halts),
             clock: Arc::clone(&self.clock),
         };
-        let attestor = Attestor::new(views.clone(), keys, memory, self.tuning.life);
-        let attestor = Arc::new(attestor);
+        let attestor = Arc::new(Attestor::new(views.clone(), keys, memory, self.tuning.life));
         let mut cosigners: Vec<Arc<dyn Cosigner>> = vec![Arc::clone(&attestor) as _];
         cosigners.extend(self.peers);
         let engine = Engine {
             views,
+            attestor,
             cosigners,
+            turns: Turns::default(),
             lanes,
             store,
             queue: self.queue.unwrap_or_else(|| Arc::new(LocalQueue::new(10_000))),
@@ -331,7 +341,7 @@ impl Builder {
             in_hand: std::sync::Mutex::default(),
             committed_at: std::sync::Mutex::default(),
         };
-        Ok(Dvn { engine: Arc::new(engine), sources: self.sources, attestor })
+        Ok(Dvn { engine: Arc::new(engine), sources: self.sources })
     }
 
     fn check(&self) -> Result<&Store, BuildError> {

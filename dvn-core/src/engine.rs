@@ -8,6 +8,7 @@ mod progress;
 mod record;
 mod step;
 mod sweep;
+mod turn;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
+pub(crate) use self::turn::Turns;
 use crate::{
     assess::Views,
     attestor::Attestor,
@@ -35,7 +37,6 @@ use crate::{
 pub struct Dvn {
     pub(crate) engine: Arc<Engine>,
     pub(crate) sources: Vec<Source>,
-    pub(crate) attestor: Arc<Attestor>,
 }
 
 /// Why a running DVN stopped by itself.
@@ -54,7 +55,10 @@ pub enum RunError {
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) views: Views,
+    pub(crate) attestor: Arc<Attestor>,
+    /// The attestor first, then the peers.
     pub(crate) cosigners: Vec<Arc<dyn Cosigner>>,
+    pub(crate) turns: Turns,
     pub(crate) lanes: BTreeMap<Eid, Lane>,
     pub(crate) store: Store,
     pub(crate) queue: Arc<dyn JobQueue>,
@@ -87,6 +91,7 @@ pub(crate) struct Tuning {
     pub(crate) sweep: Duration,
     pub(crate) resweep: Duration,
     pub(crate) key_check: Duration,
+    pub(crate) takeover: Duration,
 }
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
@@ -101,7 +106,7 @@ impl Dvn {
     /// This node's own cosigner, for a listener that answers peers.
     #[must_use]
     pub fn attestor(&self) -> Arc<Attestor> {
-        Arc::clone(&self.attestor)
+        Arc::clone(&self.engine.attestor)
     }
 
     /// Runs until `stop` is cancelled: then nothing new is begun, what is in hand ends at its next durable step, and the
@@ -151,7 +156,7 @@ impl Dvn {
             let name = format!("worker {worker}");
             tasks.push((name, Box::pin(step::run(Arc::clone(&self.engine), stop.clone()))));
         }
-        let health = health::run(Arc::clone(&self.engine), self.attestor, stop.clone());
+        let health = health::run(Arc::clone(&self.engine), stop.clone());
         tasks.push(("key health".to_owned(), Box::pin(health)));
         tasks.push(("sweep".to_owned(), Box::pin(sweep::run(self.engine, stop.clone()))));
         tasks

@@ -41,6 +41,7 @@ pub mod packet;
 pub mod policy;
 pub mod ports;
 pub mod quorum;
+pub mod rank;
 pub mod signature;
 #[cfg(feature = "test-util")]
 pub mod testing;

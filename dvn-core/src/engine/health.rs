@@ -6,18 +6,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Engine, pause, record::chain_of};
-use crate::attestor::Attestor;
 
 /// How soon a key that failed is looked at again, at the latest.
 const AGAIN: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(engine: Arc<Engine>, attestor: Arc<Attestor>, stop: CancellationToken) {
+pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let every = engine.tuning.key_check;
     let mut works = true;
     while pause(&stop, if works { every } else { every.min(AGAIN) }).await {
         let checked = tokio::select! {
             () = stop.cancelled() => return,
-            checked = attestor.check_keys() => checked,
+            checked = engine.attestor.check_keys() => checked,
         };
         let error = checked.err().map(|error| chain_of(&error));
         match &error {

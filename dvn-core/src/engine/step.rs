@@ -164,6 +164,10 @@ impl Engine {
                     self.advance("verifier", job, Move::Verify, self.wake_now(), numbers).await?;
                     self.record_latency(job);
                 }
+                if let Some(left) = self.turn(job) {
+                    job.wake = self.wake_in(left);
+                    return self.store.jobs.save(job).await;
+                }
                 let expiration = policy::expiration(judged.view.time, self.tuning.life);
                 let (location, dst_eid) = (job.location, job.dst_eid());
                 self.sign(job, Proposal { location, dst_eid, confirmations, expiration }).await
@@ -177,6 +181,7 @@ impl Engine {
                 self.advance("verifier", job, Move::Wait, wake, numbers).await
             }
             Verdict::Committed | Verdict::Attested => {
+                self.turns.forget(job.id);
                 let detail = json!({ "found_on_destination": true, "at": judged.view.at.number.0 });
                 self.advance("verifier", job, Move::Attest, self.wake_now(), detail).await
             }
@@ -214,6 +219,7 @@ impl Engine {
         match self.collect(job, &proposal).await {
             Ok(signed) => {
                 self.progress.key(None);
+                self.turns.forget(job.id);
                 let detail = json!({ "confirmations": signed.confirmations.0, "expiration": signed.expiration.0 });
                 job.signed = Some(signed);
                 self.advance("attestor", job, Move::Sign, Wake::Never, detail).await?;

@@ -33,6 +33,11 @@ pub trait Cosigner: fmt::Debug + Send + Sync {
     /// The address it signs with for this destination, or nothing where it does not serve it.
     fn address(&self, dst_eid: Eid) -> Option<Address>;
 
+    /// Whether it was there when it was last looked for. Others propose at once in the place of one that was not.
+    fn is_healthy(&self) -> bool {
+        true
+    }
+
     /// Verifies and signs.
     ///
     /// # Errors

@@ -11,5 +11,6 @@ mod attestor;
 mod crash;
 mod engine;
 mod health;
+mod turns;
 mod watch;
 mod world;
