@@ -18,16 +18,29 @@ pub(crate) use self::{
     chains::{Check, Panels},
     keys::{Keys, open as open_key},
 };
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    peers::Peer,
+};
 
 /// Puts a DVN together. Nothing runs yet.
-pub(crate) fn compose(config: &Config, keys: &Keys, panels: &Panels, store: &Store) -> Result<Dvn, BuildError> {
+pub(crate) fn compose(
+    config: &Config,
+    keys: &Keys,
+    panels: &Panels,
+    store: &Store,
+    peers: &[Arc<Peer>],
+) -> Result<Dvn, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut builder = Dvn::builder()
         .store(store.clone())
         .instance(&config.service.name)
         .expiration(config.signing.expiration)
-        .signing_timeout(config.signing.timeout);
+        .signing_timeout(config.signing.timeout)
+        .takeover(config.signing.takeover);
+    for peer in peers {
+        builder = builder.peer(Arc::clone(peer) as _);
+    }
     for (source, panel) in config.sources.iter().zip(&panels.sources) {
         builder = add_source(builder, source, panel, store);
     }

@@ -39,7 +39,7 @@ pub use self::{
     rpc::{Headers, Rpc, Seat},
     secret_url::SecretUrl,
     service::{Environment, LogFormat, Service},
-    signing::Signing,
+    signing::{Cosigning, Peer, Signing, Tls},
     source::{Source, SourceContracts},
     target::{Batch, Fees, Target, TargetContracts},
 };
@@ -118,7 +118,7 @@ fn read(mut root: Section<'_>) -> Option<Config> {
     let mut targets = drafts(&mut root, "target_chains", TargetDraft::read);
     let hsm = root.required("hsm", "the attesting key; say which `provider` holds it");
     let hsm = hsm.and_then(|field| key::read(field.section()));
-    let signing = signing::read(root.section("signing"));
+    let signing = signing::read(root.section("signing"), service.as_ref().map(|it| it.name.as_str()));
     reserved::read(&mut root);
     let reader = root.reader;
     root.finish();

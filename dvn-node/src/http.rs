@@ -27,7 +27,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::status::{ChainStatus, JobCount, NodeStatus, PacketLine, Phase, Readiness, Role, Snapshot};
+pub use self::status::{ChainStatus, JobCount, NodeStatus, PacketLine, PeerStatus, Phase, Readiness, Role, Snapshot};
 
 /// Why the address cannot be listened on.
 #[derive(Debug, Error)]

@@ -5,6 +5,7 @@
 //! | [`config`] | raw text to checked settings, every problem at once |
 //! | [`cli`] | the command line, its output and its exit codes |
 //! | [`http`] | probes, metrics and the status page |
+//! | [`peers`] | the other signers of the quorum, asked and answered |
 //! | [`telemetry`] | log lines and metrics |
 //! | [`run`] | a checked configuration to a running node |
 
@@ -12,6 +13,7 @@ mod build;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod peers;
 pub mod run;
 pub mod signals;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! From a checked configuration to a running node, and to its end.
 
 mod preflight;
+mod quorum;
 mod report;
 mod shared_keys;
 
@@ -17,14 +18,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use self::preflight::Contradiction;
-use self::{preflight::Preflight, shared_keys::SharedKeys};
+pub use self::{preflight::Contradiction, quorum::PeersError};
+use self::{preflight::Preflight, quorum::Quorum, shared_keys::SharedKeys};
 pub use crate::build::{ChainError, KeyError};
 use crate::{
     build::{self, Keys, Panels},
     cli::Exit,
     config::Config,
     http::{self, BindError, NodeStatus, Phase},
+    peers::Addresses,
     telemetry::{self, TelemetryError},
 };
 
@@ -59,6 +61,9 @@ pub enum RunError {
     /// The chains contradict the configuration.
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
+    /// Peers cannot be asked or answered.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
     /// The parts do not make a DVN.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -72,7 +77,7 @@ impl RunError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) => Exit::Usage,
+            Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) | Self::Peers(_) => Exit::Usage,
             Self::Key(error) if error.is_mismatch() => Exit::Refused,
             Self::Journal(error) if matches!(error.kind(), JournalErrorKind::Tampered) => Exit::Refused,
             Self::Key(KeyError::Local { .. } | KeyError::Sessions { .. }) => Exit::Usage,
@@ -151,14 +156,22 @@ async fn attest(
         info!(target_chain = target.network.name, %signer, %sender, "keys are open");
     }
     status.update(|it| it.key_works = true);
+    let quorum = Quorum::set_up(config).await?;
     let panels = Panels::set_up(config)?;
     let mut preflight = Preflight::new(panels.checks(config, &keys), shared_keys(config, &keys, &panels));
     preflight.round().await?;
-    let dvn = build::compose(config, &keys, &panels, store)?;
-    let progress = dvn.progress();
-    let reporter = tokio::spawn(report::run(report::Reporter::new(config, store.clone(), progress, status.clone())));
-    let _reporter = AbortOnDrop(reporter);
+    let dvn = build::compose(config, &keys, &panels, store, quorum.peers())?;
+    let reporter = report::Reporter::new(config, store.clone(), dvn.progress(), quorum.peers(), status.clone());
+    let _reporter = AbortOnDrop(tokio::spawn(report::run(reporter)));
+    let _quorum = quorum.start(&config.service.name, addresses(config, &keys), dvn.attestor(), shutdown);
     drive(dvn, preflight, status, shutdown).await
+}
+
+fn addresses(config: &Config, keys: &Keys) -> Addresses {
+    let signer = keys.common.address();
+    let targets = config.targets.iter().zip(&keys.targets);
+    let others = targets.map(|(target, keys)| (target.network.eid.0, keys.signer.address()));
+    Addresses { signer, others: others.filter(|(_, address)| *address != signer).collect() }
 }
 
 fn shared_keys(config: &Config, keys: &Keys, panels: &Panels) -> SharedKeys {

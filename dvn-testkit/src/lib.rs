@@ -87,4 +87,5 @@ pub mod node;
 pub mod proxy;
 pub mod rpc;
 pub mod softhsm;
+pub mod tls;
 pub mod toolchain;

@@ -3,5 +3,5 @@
 mod config;
 mod process;
 
-pub use config::{NodeConfig, NodeKeys, NodeSeat, NodeSeats};
+pub use config::{NodeConfig, NodeKeys, NodePeer, NodeQuorum, NodeSeat, NodeSeats};
 pub use process::{NodeError, NodeEvent, NodeProcess, free_port};

@@ -20,6 +20,8 @@ use crate::config::{self, Config, Device, Key};
 /// The keys of every target, in the configuration's order.
 #[derive(Debug)]
 pub(crate) struct Keys {
+    /// The key of `hsm`, which peers know this node by.
+    pub(crate) common: Arc<dyn Signer>,
     pub(crate) targets: Vec<TargetKeys>,
 }
 
@@ -114,7 +116,7 @@ impl Keys {
             let sender = open(&target.sender, format!("{path}.sender")).await?;
             targets.push(TargetKeys { signer, sender });
         }
-        Ok(Self { targets })
+        Ok(Self { common, targets })
     }
 }
 

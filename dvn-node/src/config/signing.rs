@@ -1,9 +1,15 @@
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{reader::Section, scalar, secret_url::SecretUrl};
+use alloy_primitives::Address;
+
+use super::{
+    reader::{Field, Section},
+    scalar,
+    secret_url::SecretUrl,
+};
 
 /// How a quorum of signatures comes together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signing {
     /// Signatures that the DVN contracts ask for; 1 by default, a node of its own.
@@ -17,9 +23,48 @@ pub struct Signing {
     /// How long what is signed stays valid on the destination; 15 min by default, enough for a congested chain and short
     /// beside the time in which an operator would want signatures to be dead.
     pub expiration: Duration,
+    /// The other signers of the quorum, and how they and this node reach each other; nothing for a node of its own.
+    pub cosigning: Option<Cosigning>,
 }
 
-pub(super) fn read(mut section: Section<'_>) -> Option<Signing> {
+/// How the signers of one quorum reach each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cosigning {
+    /// Where peers ask this node.
+    pub listen: SocketAddr,
+    /// Who this node is to them, and whom it believes.
+    pub tls: Tls,
+    /// The others.
+    pub peers: Vec<Peer>,
+}
+
+/// PEM files for mutual TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// This node's certificate, whose name is `service.name`, and what leads from it to the authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority of all nodes of the quorum.
+    pub ca: PathBuf,
+}
+
+/// Another node of the quorum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its `service.name`, which its certificate must be for.
+    pub name: String,
+    /// Where it listens.
+    pub url: SecretUrl,
+    /// The address of its attesting key.
+    pub address: Address,
+}
+
+/// `own` is this node's name, which no peer has.
+pub(super) fn read(mut section: Section<'_>, own: Option<&str>) -> Option<Signing> {
     let quorum = section.parsed("quorum", scalar::number(1..=255)).unwrap_or(1);
     let total_signers = section.parsed("total_signers", scalar::number(1..=255)).unwrap_or(1);
     if quorum > total_signers {
@@ -27,57 +72,70 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Signing> {
     }
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     let hour = minute.saturating_mul(60);
-    let signing = Signing {
-        quorum,
-        total_signers,
-        timeout: section
-            .parsed("timeout", scalar::duration(second..=minute.saturating_mul(10)))
-            .unwrap_or(second.saturating_mul(30)),
-        takeover: section.parsed("takeover", scalar::duration(second..=minute)).unwrap_or(second.saturating_mul(3)),
-        // Calls that expire within the time to send them would be signed again and again.
-        expiration: section
-            .parsed("expiration", scalar::duration(minute.saturating_mul(2)..=hour.saturating_mul(24)))
-            .unwrap_or(minute.saturating_mul(15)),
-    };
-    let peers = read_peers(&mut section, total_signers);
-    if quorum > 1 || total_signers > 1 || peers {
-        let message = "cosigning with peers is not in this build: write `quorum: 1` and `total_signers: 1`, \
-                       and remove `listen`, `tls` and `peers`";
-        section.reader.problem(&section.place, message);
-    }
+    let timeout = section
+        .parsed("timeout", scalar::duration(second..=minute.saturating_mul(10)))
+        .unwrap_or(second.saturating_mul(30));
+    let takeover = section.parsed("takeover", scalar::duration(second..=minute)).unwrap_or(second.saturating_mul(3));
+    // Calls that expire within the time to send them would be signed again and again.
+    let expiration = section
+        .parsed("expiration", scalar::duration(minute.saturating_mul(2)..=hour.saturating_mul(24)))
+        .unwrap_or(minute.saturating_mul(15));
+    let cosigning = read_cosigning(&mut section, total_signers, own);
     section.finish();
-    Some(signing)
+    Some(Signing { quorum, total_signers, timeout, takeover, expiration, cosigning: cosigning? })
 }
 
-/// Checks what concerns peers; says whether anything does.
-fn read_peers(section: &mut Section<'_>, total_signers: usize) -> bool {
-    let any = ["peers", "tls", "listen"].iter().any(|key| section.has(key));
-    section.parsed("listen", scalar::socket);
-    if let Some(mut tls) = section.given_section("tls") {
-        for key in ["cert", "key_file", "ca"] {
-            tls.needed(key, "the path of a PEM file", scalar::text);
-        }
-        tls.finish();
+/// Nothing where there are problems; nothing inside for a node of its own.
+#[expect(clippy::option_option, reason = "broken is not absent")]
+fn read_cosigning(section: &mut Section<'_>, total_signers: usize, own: Option<&str>) -> Option<Option<Cosigning>> {
+    let given = ["peers", "tls", "listen"].into_iter().find(|key| section.has(key));
+    if total_signers == 1 && given.is_none() {
+        _ = (section.optional("peers"), section.optional("tls"), section.optional("listen"));
+        return Some(None);
     }
-    if section.has("peers") {
-        let peers = section.items("peers");
-        let (have, need) = (peers.len(), total_signers.saturating_sub(1));
-        if have != need {
-            section.problem_at(
-                "peers",
-                format!("lists {have}, but {total_signers} signers are this node and {need} others"),
-            );
-        }
-        for peer in peers {
-            read_peer(peer.section());
+    let listen = section.needed("listen", "address and port where peers ask this node to cosign", scalar::socket);
+    let tls = read_tls(section.section("tls"));
+    let fields = section.items("peers");
+    let (have, need) = (fields.len(), total_signers.saturating_sub(1));
+    if have != need {
+        let message = format!("lists {have}, but {total_signers} signers are this node and {need} others");
+        section.problem_at("peers", message);
+    }
+    let peers: Vec<_> = fields.iter().map(|field| (field, read_peer(field.section()))).collect();
+    for (index, (field, peer)) in peers.iter().enumerate() {
+        if let Some(peer) = peer {
+            check_peer(field, peer, own, peers.iter().take(index).filter_map(|(_, before)| before.as_ref()));
         }
     }
-    any
+    let peers = peers.into_iter().map(|(_, peer)| peer).collect::<Option<Vec<_>>>();
+    Some(Some(Cosigning { listen: listen?, tls: tls?, peers: peers? }))
 }
 
-fn read_peer(mut peer: Section<'_>) {
-    peer.needed("name", "the peer's `service.name`", scalar::name);
-    peer.needed("url", "where the peer listens", |text| SecretUrl::parse(text, &["https"]));
-    peer.needed("address", "the address of the peer's attesting key", scalar::address);
+fn read_tls(mut tls: Section<'_>) -> Option<Tls> {
+    let cert = tls.needed("cert", "the path of this node's certificate, in PEM", scalar::text);
+    let key = tls.needed("key_file", "the path of the certificate's private key, in PEM", scalar::text);
+    let ca = tls.needed("ca", "the path of the certificate of the nodes' authority, in PEM", scalar::text);
+    tls.finish();
+    Some(Tls { cert: cert?.into(), key: key?.into(), ca: ca?.into() })
+}
+
+fn read_peer(mut peer: Section<'_>) -> Option<Peer> {
+    let name = peer.needed("name", "the peer's `service.name`", scalar::name);
+    let url = peer.needed("url", "where the peer listens", |text| SecretUrl::parse(text, &["https"]));
+    let address = peer.needed("address", "the address of the peer's attesting key", scalar::address);
     peer.finish();
+    Some(Peer { name: name?, url: url?, address: address? })
+}
+
+/// Signers that are one count once, whatever the file says.
+fn check_peer<'p>(field: &Field<'_>, peer: &Peer, own: Option<&str>, mut before: impl Iterator<Item = &'p Peer>) {
+    if own == Some(peer.name.as_str()) {
+        field.problem(format!("{} is this node's own name: a node is no peer of itself", peer.name));
+    }
+    if let Some(twin) = before.find(|it| it.name == peer.name || it.address == peer.address || it.url == peer.url) {
+        field.problem(format!(
+            "shares its name, url or address with {}: each signer is one node with one key",
+            twin.name
+        ));
+    }
 }

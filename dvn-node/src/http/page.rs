@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{ChainStatus, JobCount, PacketLine, Phase, Role, Snapshot};
+use super::{ChainStatus, JobCount, PacketLine, PeerStatus, Phase, Role, Snapshot};
 use crate::time::Stamp;
 
 /// The whole page.
@@ -20,6 +20,10 @@ fn write(page: &mut String, it: &Snapshot) -> fmt::Result {
     header(page, it)?;
     write!(page, "<h2>Chains</h2>")?;
     chains(page, &it.chains)?;
+    if !it.peers.is_empty() {
+        write!(page, "<h2>Peers</h2>")?;
+        peers(page, &it.peers)?;
+    }
     write!(page, "<h2>Jobs</h2>")?;
     jobs(page, &it.jobs)?;
     write!(page, "<h2>Recent packets</h2>")?;
@@ -70,6 +74,16 @@ fn chains(page: &mut String, chains: &[ChainStatus]) -> fmt::Result {
             }
         },
     )
+}
+
+fn peers(page: &mut String, peers: &[PeerStatus]) -> fmt::Result {
+    table(page, &["peer", "address", "state"], peers, |page, peer| {
+        write!(page, "<td>{}<td><code>{}</code>", Text(&peer.name), Text(&peer.address))?;
+        match &peer.error {
+            Some(error) => write!(page, "<td class=warn>{}", Text(error)),
+            None => write!(page, "<td class=good>ok"),
+        }
+    })
 }
 
 fn jobs(page: &mut String, jobs: &[JobCount]) -> fmt::Result {

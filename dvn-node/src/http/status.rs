@@ -65,10 +65,32 @@ pub struct Snapshot {
     pub store_works: bool,
     /// Every chain, once.
     pub chains: Vec<ChainStatus>,
+    /// The other signers of the quorum.
+    pub peers: Vec<PeerStatus>,
     /// Jobs by path and state.
     pub jobs: Vec<JobCount>,
     /// What moved last, newest first.
     pub packets: Vec<PacketLine>,
+}
+
+/// Another signer of the quorum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// The address of its attesting key.
+    pub address: String,
+    /// Why it did not answer when it was last looked for or asked, if it did not.
+    pub error: Option<String>,
+}
+
+impl PeerStatus {
+    /// A peer that answers, or does not for this reason.
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: impl Into<String>, error: Option<String>) -> Self {
+        Self { name: name.into(), address: address.into(), error }
+    }
 }
 
 /// What a chain is to this node.
@@ -208,6 +230,7 @@ impl NodeStatus {
             phase: Phase::Starting,
             detail: None,
             key_works: false,
+            peers: Vec::new(),
             store_works: false,
             chains: Vec::new(),
             jobs: Vec::new(),

@@ -1,6 +1,6 @@
 //! Keeps the status page up to date from what the engine and the store say.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use dvn_core::{
     Progress, ProgressReport,
@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     config::Config,
     http::{ChainStatus, JobCount, NodeStatus, PacketLine, Role, Snapshot},
+    peers::Peer,
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -20,6 +21,7 @@ pub(super) struct Reporter {
     chains: BTreeMap<u32, (String, Role)>,
     store: Store,
     progress: Progress,
+    peers: Vec<Arc<Peer>>,
     status: NodeStatus,
 }
 
@@ -32,7 +34,13 @@ pub(super) async fn run(reporter: Reporter) {
 }
 
 impl Reporter {
-    pub(super) fn new(config: &Config, store: Store, progress: Progress, status: NodeStatus) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        progress: Progress,
+        peers: &[Arc<Peer>],
+        status: NodeStatus,
+    ) -> Self {
         let mut chains = BTreeMap::new();
         for source in &config.sources {
             chains.insert(source.network.eid.0, (source.network.name.clone(), Role::Source));
@@ -44,7 +52,7 @@ impl Reporter {
                 chain.1 = Role::Both;
             }
         }
-        Self { chains, store, progress, status }
+        Self { chains, store, progress, peers: peers.to_vec(), status }
     }
 
     async fn round(&self) {
@@ -67,6 +75,7 @@ impl Reporter {
         snapshot.detail.clone_from(&report.key_error);
         snapshot.chains =
             self.chains.iter().map(|(eid, (name, role))| chain(name, *eid, *role, report, halts)).collect();
+        snapshot.peers = self.peers.iter().map(|peer| peer.status()).collect();
         snapshot.jobs = tallies.iter().map(job_count).collect();
         snapshot.packets = report.recent.iter().map(packet_line).collect();
     }

@@ -15,6 +15,7 @@ mod kills;
 mod mistakes;
 mod program;
 mod properties;
+mod quorum;
 mod reorgs;
 mod seats;
 mod setup;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use dvn_testkit::{
-    devnet::{Chain, ChainSpec, Devnet, SentPacket, SentPackets},
+    devnet::{Chain, ChainSpec, Devnet, DevnetBuilder, SentPacket, SentPackets},
     node::{NodeConfig, NodeProcess, free_port},
     toolchain::Toolchain,
 };
@@ -32,8 +32,17 @@ pub(crate) struct Net {
 impl Net {
     /// The chains named, wired to each other; nothing where the toolchain is missing and may be.
     pub(crate) async fn start(test: &str, specs: Vec<ChainSpec>) -> Option<Self> {
+        Self::start_with(test, specs, |builder| builder).await
+    }
+
+    /// The same, with contracts that are made in another way.
+    pub(crate) async fn start_with(
+        test: &str,
+        specs: Vec<ChainSpec>,
+        change: impl FnOnce(DevnetBuilder) -> DevnetBuilder,
+    ) -> Option<Self> {
         let toolchain = Toolchain::for_test(test)?;
-        let mut builder = Devnet::builder();
+        let mut builder = change(Devnet::builder());
         for spec in specs {
             builder = builder.chain(spec);
         }
@@ -143,6 +152,10 @@ impl Node {
         config.url_query = Some(URL_SECRET.to_owned());
         let text = config.for_devnet(&net.devnet, &["conflux"]).unwrap();
         Self { folder, config, text, environment: Vec::new() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn path(&self, name: &str) -> PathBuf {

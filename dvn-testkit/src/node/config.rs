@@ -1,11 +1,13 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
+use alloy_primitives::Address;
 use url::Url;
 
 use crate::{
     devnet::{Chain, Devnet},
     keys::{self, Key},
     softhsm::{SoftHsm, TOKEN_LABEL},
+    tls::TlsFiles,
 };
 
 /// Where a node's attesting and sending keys are.
@@ -86,10 +88,38 @@ pub struct NodeSeat {
     pub client: String,
 }
 
+/// The quorum that a node belongs to.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct NodeQuorum {
+    /// `signing.quorum`.
+    pub quorum: usize,
+    /// Port of `signing.listen`, on the loopback address.
+    pub port: u16,
+    /// `signing.tls`.
+    pub tls: TlsFiles,
+    /// `signing.peers`.
+    pub peers: Vec<NodePeer>,
+}
+
+/// Another node of the quorum.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record of settings")]
+pub struct NodePeer {
+    /// Its `service.name`.
+    pub name: String,
+    /// Port of its `signing.listen`, on the loopback address.
+    pub port: u16,
+    /// The address of its attesting key.
+    pub address: Address,
+}
+
 /// What a node's configuration file says.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
+    /// `service.name`.
+    pub name: String,
     /// `service.data_dir`.
     pub data_dir: PathBuf,
     /// Port of `service.listen`, on the loopback address.
@@ -110,6 +140,8 @@ pub struct NodeConfig {
     pub block_time_ms: u64,
     /// `cool_down` of every source chain, in milliseconds.
     pub cool_down_ms: u64,
+    /// Its peers; a node of its own has none.
+    pub quorum: Option<NodeQuorum>,
 }
 
 impl NodeConfig {
@@ -117,6 +149,7 @@ impl NodeConfig {
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>, port: u16) -> Self {
         Self {
+            name: "dvn-node-1".to_owned(),
             data_dir: data_dir.into(),
             port,
             keys: NodeKeys::local(),
@@ -127,6 +160,7 @@ impl NodeConfig {
             seats: BTreeMap::new(),
             block_time_ms: 1_000,
             cool_down_ms: 30_000,
+            quorum: None,
         }
     }
 
@@ -134,10 +168,10 @@ impl NodeConfig {
     #[must_use]
     pub fn render(&self, sources: &[&Chain], targets: &[&Chain]) -> String {
         let mut yaml = String::new();
-        let Self { data_dir, port, .. } = self;
+        let Self { name, data_dir, port, .. } = self;
         let _ = write!(
             yaml,
-            "service:\n  name: dvn-node-1\n  environment: dev\n  log_level: info\n  log_format: json\n  \
+            "service:\n  name: {name}\n  environment: dev\n  log_level: info\n  log_format: json\n  \
              data_dir: \"{}\"\n  listen: \"127.0.0.1:{port}\"\n\nsource_chains:\n",
             data_dir.display()
         );
@@ -148,7 +182,23 @@ impl NodeConfig {
         for chain in targets {
             yaml.push_str(&self.target(chain));
         }
-        let _ = write!(yaml, "\nhsm:\n{}\nsigning: {{ quorum: 1, total_signers: 1 }}\n", self.keys.block(0, "  "));
+        let _ = write!(yaml, "\nhsm:\n{}\nsigning:\n{}", self.keys.block(0, "  "), self.signing());
+        yaml
+    }
+
+    fn signing(&self) -> String {
+        let Some(NodeQuorum { quorum, port, tls, peers }) = &self.quorum else {
+            return "  quorum: 1\n  total_signers: 1\n".to_owned();
+        };
+        let total = peers.len().saturating_add(1);
+        let mut yaml = format!("  quorum: {quorum}\n  total_signers: {total}\n  listen: \"127.0.0.1:{port}\"\n");
+        let TlsFiles { cert, key, ca } = tls;
+        let (cert, key, ca) = (cert.display(), key.display(), ca.display());
+        let _ = writeln!(yaml, "  tls: {{ cert: \"{cert}\", key_file: \"{key}\", ca: \"{ca}\" }}\n  peers:");
+        for NodePeer { name, port, address } in peers {
+            let url = format!("https://127.0.0.1:{port}");
+            let _ = writeln!(yaml, "    - {{ name: {name}, url: \"{url}\", address: \"{address}\" }}");
+        }
         yaml
     }
 

@@ -242,21 +242,65 @@ fn sections_seen_together() {
 }
 
 #[test]
-fn what_is_not_in_this_build() {
-    let peers = "signing: cosigning with peers is not in this build: write `quorum: 1` and `total_signers: 1`, and remove `listen`, `tls` and `peers`";
+fn peers() {
+    let listen = "signing.listen: missing: address and port where peers ask this node to cosign";
+    let cert = "signing.tls.cert: missing: the path of this node's certificate, in PEM";
+    let key = "signing.tls.key_file: missing: the path of the certificate's private key, in PEM";
+    let ca = "signing.tls.ca: missing: the path of the certificate of the nodes' authority, in PEM";
+    let whole = |peers: &str| {
+        format!(
+            "total_signers: 3\n  listen: 0.0.0.0:8443\n  tls: {{ cert: a, key_file: b, ca: c }}\n  peers: [ {peers} ]"
+        )
+    };
+    let [two, three] = [2, 3].map(|n| {
+        format!("{{ name: node-{n}, url: \"https://10.0.0.{n}:8443\", address: \"0x000000000000000000000000000000000000000{n}\" }}")
+    });
+    let itself = whole(&format!("{two}, {}", three.replace("node-3", "dvn-node-1")));
+    let twice = whole(&format!("{two}, {}", three.replace("10.0.0.3", "10.0.0.2")));
+    let one_key = whole(&format!("{two}, {}", three.replace("00000003", "00000002")));
+    let plain = whole(&format!("{two}, {}", three.replace("https", "http")));
     production(&[
-        ("quorum: 1", "quorum: 0", &["signing.quorum: `0` is not a whole number from 1 to 255"]),
-        ("quorum: 1", "quorum: 2", &[peers, "signing.quorum: 2 of 1 signers can never sign"]),
-        ("total_signers: 1", "total_signers: 3", &[peers]),
+        ("quorum: 1", "quorum: 2", &["signing.quorum: 2 of 1 signers can never sign"]),
+        (
+            "total_signers: 1",
+            "total_signers: 3",
+            &[listen, cert, key, ca, "signing.peers: lists 0, but 3 signers are this node and 2 others"],
+        ),
         (
             "total_signers: 1",
             "total_signers: 1\n  peers: [ { name: n, url: \"https://n\", address: \"0x...\" } ]",
             &[
-                peers,
+                listen,
+                cert,
+                key,
+                ca,
                 "signing.peers: lists 1, but 1 signers are this node and 0 others",
                 "signing.peers[0].address: `0x...` is a placeholder for the address of the peer's attesting key",
             ],
         ),
+        (
+            "total_signers: 1",
+            &itself,
+            &["signing.peers[1]: dvn-node-1 is this node's own name: a node is no peer of itself"],
+        ),
+        (
+            "total_signers: 1",
+            &twice,
+            &["signing.peers[1]: shares its name, url or address with node-2: each signer is one node with one key"],
+        ),
+        (
+            "total_signers: 1",
+            &one_key,
+            &["signing.peers[1]: shares its name, url or address with node-2: each signer is one node with one key"],
+        ),
+        ("total_signers: 1", &plain, &["signing.peers[1].url: the URL must start with https://"]),
+    ]);
+}
+
+#[test]
+fn what_is_not_in_this_build() {
+    production(&[
+        ("quorum: 1", "quorum: 0", &["signing.quorum: `0` is not a whole number from 1 to 255"]),
         ("expiration: 10m", "expiration: 30s", &["signing.expiration: `30s` is out of range: from 2m to 1day"]),
         (
             "policy: {}",

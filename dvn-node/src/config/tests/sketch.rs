@@ -39,9 +39,11 @@ fn one_list_names_all_that_the_sketch_lacks() {
         "line 55: redis: redis is not in this build: remove the block, and the queue lives in the process".to_owned(),
         "line 61: postgres: postgres is not in this build: remove the block, and SQLite in `service.data_dir` is used"
             .to_owned(),
-        "line 69: signing: cosigning with peers is not in this build: write `quorum: 1` and `total_signers: 1`, and \
-         remove `listen`, `tls` and `peers`"
-            .to_owned(),
+        "line 69: signing.listen: missing: address and port where peers ask this node to cosign".to_owned(),
+        "line 69: signing.tls.cert: missing: the path of this node's certificate, in PEM".to_owned(),
+        "line 69: signing.tls.key_file: missing: the path of the certificate's private key, in PEM".to_owned(),
+        "line 69: signing.tls.ca: missing: the path of the certificate of the nodes' authority, in PEM".to_owned(),
+        "line 69: signing.peers: lists 0, but 3 signers are this node and 2 others".to_owned(),
     ];
     assert_eq!(problems_in(SKETCH, &FakeEnv::default()), expected);
 }

@@ -1,0 +1,163 @@
+//! Answers peers.
+
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use alloy_primitives::Address;
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use dvn_core::{
+    attestor::Attestor,
+    error::{CosignError, CosignErrorKind},
+    ports::Proposal,
+};
+use thiserror::Error;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    identity::{Identity, IdentityError},
+    limit::Limit,
+    listener::{PeerListener, Remote},
+    wire::{self, Asked, Given, Health, Refused},
+};
+use crate::config::Cosigning;
+
+/// A peer that asks a moment before this node's own heads are there is kept waiting so long, which saves it another round.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Why peers cannot be answered.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address is taken.
+    #[error("signing.listen: cannot listen on {address}: another process may use the port")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// The server before it runs.
+#[derive(Debug)]
+pub struct Server {
+    tcp: TcpListener,
+    config: rustls::ServerConfig,
+    names: Vec<Arc<str>>,
+}
+
+/// The addresses of this node's attesting keys.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct Addresses {
+    /// That of `hsm`, by which peers know the node.
+    pub signer: Address,
+    /// Those of destinations that have a key of their own, by eid.
+    pub others: BTreeMap<u32, Address>,
+}
+
+struct Shared {
+    name: String,
+    signer: Address,
+    others: BTreeMap<u32, Address>,
+    attestor: Arc<Attestor>,
+    limits: BTreeMap<Arc<str>, Limit>,
+}
+
+impl Server {
+    /// Takes the address. Nobody is answered before [`Server::run`].
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub async fn bind(cosigning: &Cosigning, identity: &Identity) -> Result<Self, ListenError> {
+        let address = cosigning.listen;
+        let tcp = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })?;
+        let names = cosigning.peers.iter().map(|peer| Arc::from(peer.name.as_str())).collect();
+        Ok(Self { tcp, config: identity.server()?, names })
+    }
+
+    /// Answers with this attestor until `stop`, then finishes the requests that have begun.
+    ///
+    /// # Errors
+    /// Whatever the operating system says about the listener.
+    pub async fn run(
+        self,
+        name: String,
+        addresses: Addresses,
+        attestor: Arc<Attestor>,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let Addresses { signer, others } = addresses;
+        let limits = self.names.iter().map(|name| (Arc::clone(name), Limit::new())).collect();
+        let listener = PeerListener::new(self.tcp, self.config, self.names)?;
+        let router = Router::new()
+            .route(wire::COSIGN, post(cosign))
+            .route(wire::HEALTH, get(health))
+            .layer(DefaultBodyLimit::max(wire::MOST_BYTES))
+            .with_state(Arc::new(Shared { name, signer, others, attestor, limits }));
+        let service = router.into_make_service_with_connect_info::<Remote>();
+        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Json<Health> {
+    Json(Health { name: shared.name.clone(), signer: shared.signer, others: shared.others.clone() })
+}
+
+async fn cosign(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(remote): ConnectInfo<Remote>,
+    Json(asked): Json<Asked>,
+) -> Response {
+    let peer = remote.name.to_string();
+    let Some(_place) = shared.limits.get(&remote.name).and_then(Limit::take) else {
+        count(&peer, "Limited");
+        let busy = CosignError::new(CosignErrorKind::Unavailable).because("too many proposals at once");
+        return refusal(StatusCode::TOO_MANY_REQUESTS, &busy);
+    };
+    let proposal = Proposal::from(asked);
+    match patiently(&shared.attestor, &proposal).await {
+        Ok(signature) => {
+            count(&peer, "Signed");
+            info!(peer, block = %proposal.location.block, dst = proposal.dst_eid.0, "cosigned");
+            Json(Given::new(&signature)).into_response()
+        }
+        Err(error) => {
+            count(&peer, error.kind().name());
+            let (location, kind) = (proposal.location, error.kind().name());
+            warn!(peer, address = %remote.address, block = %location.block, tx_hash = %location.tx_hash, kind, %error, "a peer's proposal is refused");
+            refusal(StatusCode::CONFLICT, &error)
+        }
+    }
+}
+
+async fn patiently(attestor: &Attestor, proposal: &Proposal) -> Result<alloy_primitives::Signature, CosignError> {
+    let started = Instant::now();
+    loop {
+        match attestor.attest_for_peer(proposal).await {
+            Err(error) if error.kind() == CosignErrorKind::NotYet && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn refusal(status: StatusCode, error: &CosignError) -> Response {
+    (status, Json(Refused::new(error))).into_response()
+}
+
+fn count(peer: &str, outcome: &'static str) {
+    metrics::counter!("dvn_cosigned_total", "peer" => peer.to_owned(), "outcome" => outcome).increment(1);
+}
