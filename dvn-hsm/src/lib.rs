@@ -11,7 +11,10 @@
     feature = "aliyun_kms",
     doc = "| `aliyun_kms` | [`AliyunKmsSigner`] | in Alibaba Cloud's Key Management Service |"
 )]
-#![cfg_attr(feature = "test-util", doc = "| `test-util` | [`testing`] | none: the conformance suite for signers |")]
+#![cfg_attr(
+    feature = "test-util",
+    doc = "| `test-util` | [`testing`] | none: the conformance suite for signing devices |"
+)]
 //!
 //! Another cloud's key service is another module of the same shape: one feature, one client, one [`Signer`] that hands what
 //! the service returned to the release path which all devices share and nothing goes around. Deadlines, retries, the quota

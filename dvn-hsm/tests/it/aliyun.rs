@@ -4,18 +4,17 @@ mod credentials;
 mod faults;
 mod opening;
 mod redirects;
+pub(crate) mod stand;
 
-use std::{error::Error, num::NonZeroU32, time::Duration};
+use std::{error::Error, num::NonZeroU32};
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256};
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
-    signature::recover,
 };
-use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner, testing};
-use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, Fault, KeyName};
-use futures::future::join_all;
+use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
+use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, KeyName};
 use k256::ecdsa::SigningKey;
 use secrecy::SecretString;
 
@@ -75,38 +74,6 @@ fn story(error: &SignError) -> String {
         cause = deeper.source();
     }
     told
-}
-
-#[tokio::test]
-async fn passes_the_suite() {
-    let world = World::new();
-    let signer = world.signer().await;
-    assert_eq!(signer.address(), address());
-    testing::run(&signer).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_each_get_their_own() {
-    let world = World::new();
-    let signer = world.signer().await;
-    let digests = (0..64_u64).map(|number| keccak256(number.to_be_bytes())).collect::<Vec<_>>();
-    let signatures = join_all(digests.iter().map(|digest| signer.sign_digest(*digest))).await;
-    for (digest, signature) in digests.iter().zip(signatures) {
-        assert_eq!(recover(*digest, &signature.unwrap()), Ok(address()));
-    }
-}
-
-#[tokio::test]
-async fn a_caller_who_leaves_leaves_nothing_behind() {
-    let world = World::new();
-    let signer = world.signer().await;
-    world.kms.fail(Fault::Hang);
-    for _ in 0..3 {
-        let left = tokio::time::timeout(Duration::from_millis(50), signer.sign_digest(DIGEST)).await;
-        assert!(left.is_err(), "{left:?}");
-    }
-    world.kms.heal();
-    assert_eq!(sign(&signer).await, Ok(()));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
 };
-use dvn_hsm::{Pkcs11Config, Pkcs11Signer, Sessions, testing};
+use dvn_hsm::{Pkcs11Config, Pkcs11Signer, Sessions};
 use tokio::task::JoinSet;
 
 use crate::child::{KEY, TOKEN, World, block_on, secret, with_shim};
@@ -30,11 +30,6 @@ fn try_sign(signer: &Pkcs11Signer) -> Result<(), SignError> {
 
 fn sign(signer: &Pkcs11Signer) -> Result<(), SignErrorKind> {
     try_sign(signer).map_err(|error| error.kind())
-}
-
-#[test]
-fn passes_the_suite() {
-    with_shim("faults::passes_the_suite", |world| block_on(testing::run(&open(world))));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The key in memory against signatures that the real DVN contract accepted.
 
 use alloy_primitives::{Address, B256, Signature, address, b256, hex};
-use dvn_core::ports::Signer;
-use dvn_hsm::{LocalKeyError, LocalSigner, testing};
+use async_trait::async_trait;
+use dvn_core::{error::SignError, ports::Signer};
+use dvn_hsm::{
+    LocalKeyError, LocalSigner,
+    testing::{Stand, Trouble, conformance},
+};
 use secrecy::SecretString;
 
 /// The EIP-191 digest of the golden packet: nonce 1, 30101 to 30212, 15 confirmations, vid 212.
@@ -40,9 +44,29 @@ async fn signs_the_golden_digest_as_the_contract_accepts_it() {
     assert_eq!(dvn_core::signature::recover(DIGEST, &golden(1).await), Ok(KEY_1));
 }
 
+/// Nothing goes wrong with a key in memory.
+pub(crate) struct LocalStand;
+
+#[async_trait]
+impl Stand for LocalStand {
+    fn address(&self) -> Address {
+        KEY_2
+    }
+
+    async fn open(&self) -> Result<Box<dyn Signer>, SignError> {
+        Ok(Box::new(key(2)))
+    }
+
+    fn trouble(&self, _: Trouble) -> bool {
+        false
+    }
+
+    fn heal(&self) {}
+}
+
 #[tokio::test]
 async fn passes_the_suite() {
-    testing::run(&key(7)).await;
+    assert_eq!(conformance(&LocalStand).await, Trouble::all());
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod aliyun;
 mod child;
 mod faults;
 mod local;
+mod stand;
 mod token;

@@ -1,9 +1,6 @@
 //! SoftHSM as it is: opening, labels, keys that must be refused, and tokens that change behind the signer's back.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use cryptoki::{
@@ -16,7 +13,7 @@ use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
 };
-use dvn_hsm::{Pkcs11Config, Pkcs11Signer, Sessions, provision::ProvisionError, testing};
+use dvn_hsm::{Pkcs11Config, Pkcs11Signer, provision::ProvisionError};
 
 use crate::child::{KEY, PIN, TOKEN, World, block_on, plain, secret};
 
@@ -65,14 +62,11 @@ fn sign(signer: &Pkcs11Signer) -> Result<(), SignErrorKind> {
 }
 
 #[test]
-fn passes_the_suite() {
-    plain("token::passes_the_suite", |world| {
-        let address = world.provision();
-        let four = world.config().with_sessions(Sessions::try_new(4).unwrap()).with_deadline(Duration::from_secs(60));
-        let signer = Pkcs11Signer::open(four.with_expected_address(address)).unwrap();
-        assert_eq!(signer.address(), address);
-        block_on(testing::run(&signer));
-        assert!(!format!("{signer:?}").contains(PIN));
+fn debug_shows_no_pin() {
+    plain("token::debug_shows_no_pin", |world| {
+        world.provision();
+        let shown = format!("{:?}", world.signer());
+        assert!(shown.contains(KEY) && !shown.contains(PIN), "{shown}");
     });
 }
 
@@ -234,32 +228,4 @@ fn a_replaced_key_is_not_used() {
         assert_eq!(error.kind(), SignErrorKind::Key);
         assert!(cause(&error).contains("the key was replaced"), "{error:?}");
     });
-}
-
-#[test]
-fn a_token_that_comes_back_heals() {
-    plain("token::a_token_that_comes_back_heals", |world| {
-        world.provision();
-        let signer = Pkcs11Signer::open(world.config().with_deadline(Duration::from_secs(60))).unwrap();
-        let (here, away) = (world.tokens(), world.tokens().with_extension("away"));
-        fs::rename(&here, &away).unwrap();
-        fs::create_dir(&here).unwrap();
-        for _ in 0..3 {
-            assert_eq!(sign(&signer), Err(SignErrorKind::Unavailable));
-        }
-        fs::remove_dir(&here).unwrap();
-        fs::rename(&away, &here).unwrap();
-        wait_for_signature(&signer);
-        block_on(testing::run(&signer));
-    });
-}
-
-/// The library is initialised anew only every few seconds, so healing takes that long.
-fn wait_for_signature(signer: &Pkcs11Signer) {
-    let start = Instant::now();
-    while let Err(kind) = sign(signer) {
-        assert_eq!(kind, SignErrorKind::Unavailable);
-        assert!(start.elapsed() < Duration::from_secs(120), "it did not heal");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
