@@ -20,14 +20,12 @@
 
 mod actions;
 mod auth;
-mod fault;
 mod keys;
 mod metadata;
 mod state;
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -36,17 +34,12 @@ use axum::{
     Router,
     routing::{get, post, put},
 };
-use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-pub use self::{
-    fault::Fault,
-    keys::{KeyName, KeyState},
-};
-use self::{
-    fault::Rule,
-    state::{Account, State},
-};
+pub use self::keys::{KeyName, KeyState};
+use self::state::{Account, State};
+pub use crate::key_service::Fault;
+use crate::key_service::{Rule, Server};
 
 /// The access key that is known from the start and may do everything.
 pub const ACCESS_KEY_ID: &str = "LTAI5tStandInAccessKey";
@@ -57,10 +50,7 @@ pub const ACCESS_KEY_SECRET: &str = "standInSecret0123456789abcdefgh";
 #[derive(Debug)]
 pub struct AliyunKms {
     shared: Shared,
-    address: SocketAddr,
-    url: Url,
-    /// Its own, so that ending it cuts connections as an outage does.
-    server: Option<Runtime>,
+    server: Server,
 }
 
 /// What all requests work with.
@@ -81,22 +71,23 @@ impl AliyunKms {
     pub fn start() -> io::Result<Self> {
         let shared = Shared::default();
         shared.state().accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(ACCESS_KEY_SECRET));
-        let (server, address) = serve(&shared, SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let url = Url::parse(&format!("http://{address}")).map_err(io::Error::other)?;
-        Ok(Self { shared, address, url, server: Some(server) })
+        let router = Router::new()
+            .route("/", post(actions::answer))
+            .route("/latest/api/token", put(metadata::open_session))
+            .route("/latest/meta-data/ram/security-credentials/{role}", get(metadata::lend))
+            .with_state(shared.clone());
+        Ok(Self { shared, server: Server::start(router)? })
     }
 
     /// Where it listens, as service and as metadata server.
     #[must_use]
     pub const fn url(&self) -> &Url {
-        &self.url
+        self.server.url()
     }
 
     /// Ends it: connections are cut, new ones refused. What it knows is kept.
     pub fn stop(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.shutdown_background();
-        }
+        self.server.stop();
     }
 
     /// Starts it again at the same address.
@@ -104,9 +95,7 @@ impl AliyunKms {
     /// # Errors
     /// When somebody took the port meanwhile.
     pub fn start_again(&mut self) -> io::Result<()> {
-        self.stop();
-        self.server = Some(serve(&self.shared, self.address)?.0);
-        Ok(())
+        self.server.start_again()
     }
 
     /// Makes an enabled secp256k1 key of this secret, in an HSM, with one version.
@@ -194,27 +183,4 @@ impl AliyunKms {
     pub fn set_metadata_broken(&self, broken: bool) {
         self.shared.state().metadata_broken = broken;
     }
-}
-
-impl Drop for AliyunKms {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn serve(shared: &Shared, address: SocketAddr) -> io::Result<(Runtime, SocketAddr)> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let router = Router::new()
-        .route("/", post(actions::answer))
-        .route("/latest/api/token", put(metadata::open_session))
-        .route("/latest/meta-data/ram/security-credentials/{role}", get(metadata::lend))
-        .with_state(shared.clone());
-    runtime.spawn(async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router).await
-    });
-    Ok((runtime, address))
 }

@@ -76,6 +76,7 @@
 //! production: its keys are known to everybody, and LayerZero's artifacts are licensed for non-production use only.
 
 mod bindings;
+mod key_service;
 mod transaction;
 
 pub mod aliyun_kms;

@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use super::{
     Shared, auth,
-    fault::Fault,
     keys::{Key, KeyState, Version},
     state::State,
 };
+use crate::key_service::Fault;
 
 /// An answer with its status.
 #[derive(Debug)]
@@ -71,7 +71,8 @@ fn prepare(state: &mut State, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Op
     state.asked.push(action.to_owned());
     let query = Query(auth::parameters(uri));
     // A rehearsal uses no turn of a fault, which are about what is done.
-    let fault = if query.is("DryRun", "true") { None } else { state.fault(action) };
+    let fault = if query.is("DryRun", "true") { None } else { state.rules.fault(action) };
+    let fault = fault.map(|fault| fault.in_words(400, "Throttling.User"));
     match &fault {
         Some(Fault::Hang) => None,
         Some(Fault::Html(status)) => Some(page(*status)),
@@ -160,7 +161,8 @@ fn sign(state: &State, id: &str, key: &Key, query: &Query, fault: Option<&Fault>
         let message = "Request would have succeeded, but DryRun flag is set.";
         return Err(Answer::refusal(StatusCode::BAD_REQUEST, "DryRunOperationError", message));
     }
-    let mut answer = json!({ "KeyId": id, "KeyVersionId": version.id });
+    let named = if fault == Some(&Fault::OtherName) { "key-other" } else { id };
+    let mut answer = json!({ "KeyId": named, "KeyVersionId": version.id });
     let value = version.sign(digest, fault).map(|signature| STANDARD.encode(signature));
     if let (Some(body), Some(value), true) = (answer.as_object_mut(), value, fault != Some(&Fault::Empty)) {
         body.insert("Value".to_owned(), json!(value));

@@ -1,15 +1,13 @@
-//! The keys that the stand-in holds, and how it signs with them, well or badly.
+//! The keys that the stand-in holds.
 
-use std::{collections::BTreeMap, ops::Neg};
+use std::collections::BTreeMap;
 
 use k256::{
-    NonZeroScalar, Scalar,
-    ecdsa::{Signature, SigningKey, VerifyingKey, hazmat::SignPrimitive},
-    elliptic_curve::rand_core::{OsRng, RngCore},
+    ecdsa::{SigningKey, VerifyingKey},
     pkcs8::{EncodePublicKey, LineEnding},
 };
 
-use super::fault::Fault;
+use crate::key_service::{self, Fault};
 
 /// A key and one of its versions, as the service names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +72,7 @@ impl Keys {
     pub(super) fn add_version(&mut self, name: &KeyName, secret: [u8; 32]) -> KeyName {
         let number = self.keys.get(&name.id).map_or(0, |key| key.versions.len());
         let version = format!("{}-v{number:04}", name.id);
-        // Zero and what is beyond the order are no keys; any other one does for those who ask for these.
-        let secret = SigningKey::from_slice(&secret).unwrap_or_else(|_| SigningKey::random(&mut OsRng));
+        let secret = key_service::key_of(secret);
         self.edit(&name.id, |key| key.versions.push(Version { id: version.clone(), secret }));
         KeyName { id: name.id.clone(), version }
     }
@@ -97,30 +94,7 @@ impl Version {
         VerifyingKey::from(&self.secret).to_public_key_pem(LineEnding::LF).ok()
     }
 
-    /// A signature in the encoding in which it leaves the service; `None` where arithmetic forbids it, which no digest
-    /// of a test does.
     pub(super) fn sign(&self, digest: [u8; 32], fault: Option<&Fault>) -> Option<Vec<u8>> {
-        let mut signed = digest;
-        if fault == Some(&Fault::OtherDigest) {
-            signed = signed.map(|byte| !byte);
-        }
-        let secret = match fault {
-            Some(Fault::OtherKey) => *NonZeroScalar::random(&mut OsRng),
-            _ => *self.secret.as_nonzero_scalar().as_ref(),
-        };
-        let nonce = match fault {
-            Some(Fault::OneNonce) => Scalar::from(0x5ca1_ab1e_u64),
-            _ => *NonZeroScalar::random(&mut OsRng),
-        };
-        let (low, _) = secret.try_sign_prehashed(nonce, &signed.into()).ok()?;
-        let low = low.normalize_s().unwrap_or(low);
-        // The service does not care, so that either comes half of the time.
-        let is_high = fault == Some(&Fault::HighS) || OsRng.next_u32().is_multiple_of(2);
-        let signature = if is_high { Signature::from_scalars(*low.r(), low.s().neg()).ok()? } else { low };
-        Some(match fault {
-            Some(Fault::Bare) => signature.to_bytes().to_vec(),
-            Some(Fault::Noise) => vec![0x30, 0x45, 0x02],
-            _ => signature.to_der().as_bytes().to_vec(),
-        })
+        key_service::sign(&self.secret, digest, fault)
     }
 }

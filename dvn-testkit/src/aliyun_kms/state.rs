@@ -5,10 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    fault::{Fault, Rule},
-    keys::Keys,
-};
+use super::keys::Keys;
+use crate::key_service::Rules;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -16,7 +14,7 @@ pub(super) struct State {
     pub(super) keys: Keys,
     /// Signature nonces that were used.
     pub(super) nonces: HashSet<String>,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Rules,
     pub(super) asked: Vec<String>,
     pub(super) may_sign: bool,
     /// Whether it answers as the gateway of an instance.
@@ -35,7 +33,7 @@ impl Default for State {
             accounts: HashMap::new(),
             keys: Keys::default(),
             nonces: HashSet::new(),
-            rules: Vec::new(),
+            rules: Rules::default(),
             asked: Vec::new(),
             may_sign: true,
             is_instance: false,
@@ -53,13 +51,6 @@ impl State {
     pub(super) fn request_id(&mut self) -> String {
         self.requests = self.requests.saturating_add(1);
         format!("4C467B38-3910-447D-87BC-{:012X}", self.requests)
-    }
-
-    /// What goes wrong with this action, if a rule says so. Its turn is used up.
-    pub(super) fn fault(&mut self, action: &str) -> Option<Fault> {
-        let mut rules = self.rules.iter_mut();
-        let rule = rules.find_map(|rule| rule.fires(action).then_some(rule))?;
-        Some(rule.fault.clone())
     }
 }
 

@@ -10,17 +10,21 @@ pub enum Fault {
         status: u16,
         /// The service's word for it.
         code: String,
-        /// The header `x-acs-retry-after`.
+        /// The pause that it asks for, in the header that it has for this.
         retry_after_ms: Option<u64>,
     },
+    /// What the service says when an account asks too often.
+    Throttling,
     /// A page of something in between, with this status.
     Html(u16),
     /// No answer, ever.
     Hang,
     /// A good answer of which the end is missing.
     Truncated,
-    /// A good answer without its `Value`.
+    /// A good answer without its signature.
     Empty,
+    /// A good answer that names another key.
+    OtherName,
     /// A signature with a high s.
     HighS,
     /// A signature as 64 bytes, without DER.
@@ -44,26 +48,52 @@ impl Fault {
 
     /// What the service says when an account asks too often.
     #[must_use]
-    pub fn throttling() -> Self {
-        Self::error(400, "Throttling.User")
+    pub const fn throttling() -> Self {
+        Self::Throttling
+    }
+
+    /// Throttling in the service's own word.
+    pub(crate) fn in_words(self, status: u16, code: &str) -> Self {
+        if self == Self::Throttling { Self::error(status, code) } else { self }
+    }
+}
+
+/// The faults that wait for their requests.
+#[derive(Debug, Default)]
+pub(crate) struct Rules(Vec<Rule>);
+
+impl Rules {
+    pub(crate) fn push(&mut self, rule: Rule) {
+        self.0.push(rule);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What goes wrong with this action, if a rule says so. Its turn is used up.
+    pub(crate) fn fault(&mut self, action: &str) -> Option<Fault> {
+        let mut rules = self.0.iter_mut();
+        let rule = rules.find_map(|rule| rule.fires(action).then_some(rule))?;
+        Some(rule.fault.clone())
     }
 }
 
 /// A fault for some requests.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     action: String,
     left: u32,
-    pub(super) fault: Fault,
+    fault: Fault,
 }
 
 impl Rule {
-    pub(super) fn new(action: &str, times: u32, fault: Fault) -> Self {
+    pub(crate) fn new(action: &str, times: u32, fault: Fault) -> Self {
         Self { action: action.to_owned(), left: times, fault }
     }
 
     /// Whether it is for this request, which then counts.
-    pub(super) fn fires(&mut self, action: &str) -> bool {
+    fn fires(&mut self, action: &str) -> bool {
         let fires = self.action == action && self.left > 0;
         if fires {
             self.left = self.left.saturating_sub(1);
