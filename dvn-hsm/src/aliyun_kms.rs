@@ -11,29 +11,30 @@ mod key;
 mod refusal;
 mod role;
 mod v3;
-mod wallet;
 mod wire;
 
 use std::{fmt, sync::Arc};
 
-use alloy_primitives::{Address, B256, Signature, keccak256};
+use alloy_primitives::{Address, B256, Signature};
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
 };
-use k256::ecdsa::Signature as Scalars;
 use serde::Deserialize;
 
-use self::{client::Client, key::Key, wallet::Wallet};
+use self::{client::Client, key::Key, role::Role};
 pub use self::{
     config::{AliyunConfigError, AliyunKmsConfig},
     credentials::AliyunCredentials,
 };
 use crate::{
     ecdsa::Release,
-    service::{Failure, Service},
+    service::{
+        Failure, Service,
+        key::{scalars, test_digest},
+    },
 };
 
 /// Signs with a key that never leaves Alibaba Cloud's KMS.
@@ -68,18 +69,14 @@ impl AliyunKmsSigner {
     /// Dropping the future leaves nothing behind.
     pub async fn open(config: AliyunKmsConfig) -> Result<Self, SignError> {
         let service = Service::new(&config.key_id, config.limits);
-        let client = Wallet::new(&config.credentials, Arc::clone(&config.clock))
+        let client = Role::wallet(&config.credentials, Arc::clone(&config.clock))
             .and_then(|wallet| Client::new(config.endpoint, config.trusted, wallet, config.clock))
             .map_err(|failure| failure.into_error(service.key()))?;
         let key = match (config.describes, config.key_version_id) {
             (false, Some(version)) => Key { id: config.key_id, version },
             (_, version) => key::find(&service, &client, &config.key_id, version.as_deref()).await?,
         };
-        let address = key::address(&service, &client, &key).await?;
-        if let Some(expected) = config.address.filter(|expected| *expected != address) {
-            let cause = format!("its address is {address}, not {expected}");
-            return Err(Failure::new(SignErrorKind::Key, cause).into_error(service.key()));
-        }
+        let address = key::address(&service, &client, &key, config.address).await?;
         let release = Release::new(address, service.key());
         let signer = Self { client, service, key, release };
         signer.self_test().await?;
@@ -89,8 +86,7 @@ impl AliyunKmsSigner {
 
     /// The dry run tells a missing right from a key that fails before the key is used; a signature tells the rest.
     async fn self_test(&self) -> Result<(), SignError> {
-        let address = self.address();
-        let digest = keccak256([b"dvn signer self-test v1".as_slice(), address.as_slice()].concat());
+        let digest = test_digest(self.address());
         self.service.call(|| self.rehearse(digest)).await?;
         self.sign_digest(digest).await.map(drop)
     }
@@ -152,9 +148,9 @@ impl fmt::Debug for AliyunKmsSigner {
 fn decode(value: &str) -> Result<Vec<u8>, Failure> {
     let wrong = |cause| Failure::new(SignErrorKind::Integrity, cause);
     let bytes = STANDARD.decode(value).map_err(|_| wrong("it is not base64"))?;
-    match Scalars::from_der(&bytes) {
-        Ok(scalars) => Ok(scalars.to_bytes().to_vec()),
-        Err(_) if bytes.len() == 64 => Ok(bytes),
-        Err(_) => Err(wrong("it is neither DER nor 64 bytes")),
+    match scalars(&bytes) {
+        Some(scalars) => Ok(scalars),
+        None if bytes.len() == 64 => Ok(bytes),
+        None => Err(wrong("it is neither DER nor 64 bytes")),
     }
 }

@@ -8,7 +8,10 @@
 mod breaker;
 mod bucket;
 mod failure;
+pub(crate) mod key;
 mod limits;
+pub(crate) mod refusal;
+pub(crate) mod wallet;
 
 use std::time::Duration;
 

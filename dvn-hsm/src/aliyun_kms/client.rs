@@ -20,11 +20,11 @@ use serde::de::DeserializeOwned;
 use super::{
     credentials::AccessKey,
     refusal::Refusal,
+    role::Role,
     v3::{Canonical, EMPTY_BODY, query},
-    wallet::Wallet,
     wire,
 };
-use crate::service::Failure;
+use crate::service::{Failure, wallet::Wallet};
 
 /// The version of the interface, which is the date when it was published.
 const VERSION: &str = "2016-01-20";
@@ -35,7 +35,7 @@ pub(super) struct Client {
     http: Http,
     endpoint: Url,
     host: String,
-    wallet: Wallet,
+    wallet: Wallet<Role>,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +44,7 @@ impl Client {
     pub(super) fn new(
         endpoint: Url,
         trusted: Option<Vec<Certificate>>,
-        wallet: Wallet,
+        wallet: Wallet<Role>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let name = endpoint.host_str().ok_or_else(|| unusable("the endpoint has no host"))?;

@@ -1,12 +1,12 @@
 //! What the service says about the key before it is used, and what it must say.
 
 use alloy_primitives::Address;
-use dvn_core::error::{SignError, SignErrorKind};
+use dvn_core::error::SignError;
 use k256::{ecdsa::VerifyingKey, pkcs8::DecodePublicKey};
 use serde::Deserialize;
 
 use super::client::Client;
-use crate::service::{Failure, Service};
+use crate::service::{Service, key};
 
 /// A key by its own id, whichever name it was configured by.
 #[derive(Clone, Debug)]
@@ -68,7 +68,12 @@ pub(super) async fn find(
 ) -> Result<Key, SignError> {
     let described: Described = call(service, client, "DescribeKey", &[("KeyId", name)]).await?;
     let metadata = described.key_metadata;
-    check(&metadata).map_err(|cause| unfit(service, cause))?;
+    let facts = [
+        ("KeySpec", metadata.key_spec.as_str(), "EC_P256K"),
+        ("KeyUsage", &metadata.key_usage, "SIGN/VERIFY"),
+        ("KeyState", &metadata.key_state, "Enabled"),
+    ];
+    key::ensure(&facts).map_err(|failure| failure.into_error(service.key()))?;
     warn_of_weakness(service, &metadata);
     let version = match version {
         Some(version) => version.to_owned(),
@@ -78,12 +83,16 @@ pub(super) async fn find(
 }
 
 /// Computes the key's address. Another curve than ours is seen here at the latest.
-pub(super) async fn address(service: &Service, client: &Client, key: &Key) -> Result<Address, SignError> {
+pub(super) async fn address(
+    service: &Service,
+    client: &Client,
+    key: &Key,
+    expected: Option<Address>,
+) -> Result<Address, SignError> {
     let names = [("KeyId", key.id.as_str()), ("KeyVersionId", key.version.as_str())];
     let answer: PublicKey = call(service, client, "GetPublicKey", &names).await?;
-    let public = VerifyingKey::from_public_key_pem(answer.public_key.trim());
-    let public = public.map_err(|_| unfit(service, "its public key is not a point of secp256k1 in PEM"))?;
-    Ok(Address::from_public_key(&public))
+    let public = VerifyingKey::from_public_key_pem(answer.public_key.trim()).ok();
+    key::address(public, "PEM", expected).map_err(|failure| failure.into_error(service.key()))
 }
 
 async fn call<T: serde::de::DeserializeOwned>(
@@ -104,19 +113,10 @@ async fn only_version(service: &Service, client: &Client, id: &str) -> Result<St
         [only] if versions.total_count == 1 => Ok(only.key_version_id.clone()),
         _ => {
             let count = versions.total_count;
-            Err(unfit(service, format!("it has {count} versions, of which key_version_id must choose one")))
+            let cause = format!("it has {count} versions, of which key_version_id must choose one");
+            Err(key::unfit(cause).into_error(service.key()))
         }
     }
-}
-
-fn check(metadata: &Metadata) -> Result<(), String> {
-    let expected = [
-        ("KeySpec", &metadata.key_spec, "EC_P256K"),
-        ("KeyUsage", &metadata.key_usage, "SIGN/VERIFY"),
-        ("KeyState", &metadata.key_state, "Enabled"),
-    ];
-    let wrong = expected.into_iter().find(|(_, found, wanted)| found != wanted);
-    wrong.map_or(Ok(()), |(name, found, wanted)| Err(format!("its {name} is {found:?} and must be {wanted}")))
 }
 
 /// It signs as well, and people should know.
@@ -124,11 +124,5 @@ fn warn_of_weakness(service: &Service, metadata: &Metadata) {
     if metadata.protection_level != "HSM" {
         tracing::warn!(key = service.key(), level = %metadata.protection_level, "the key is not kept in an HSM");
     }
-    if metadata.origin == "EXTERNAL" {
-        tracing::warn!(key = service.key(), "the key was imported, so that others may have it");
-    }
-}
-
-fn unfit(service: &Service, cause: impl Into<String>) -> SignError {
-    Failure::new(SignErrorKind::Key, cause).into_error(service.key())
+    key::warn_if_imported(service.key(), &metadata.origin);
 }

@@ -7,7 +7,10 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::wire::Reply;
-use crate::service::Failure;
+use crate::service::{
+    Failure,
+    refusal::{WRONG_CLOCK, cause, word},
+};
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -31,14 +34,9 @@ impl Refusal {
         let body: Body = serde_json::from_slice(&reply.body).unwrap_or_default();
         let (code, id) = (word(&body.code), word(&body.request_id));
         let kind = class(reply.status, &code);
-        let mut cause = format!("{action} was answered with status {}", reply.status.as_u16());
-        for (name, value) in [("code", &code), ("request", &id)] {
-            if !value.is_empty() {
-                cause.push_str(&format!(", {name} {value}"));
-            }
-        }
+        let mut cause = cause(action, reply.status.as_u16(), &code, &id);
         if is_about_time(&code) {
-            cause.push_str("; this machine's clock is wrong");
+            cause.push_str(WRONG_CLOCK);
         }
         Self { code, failure: Failure::new(kind, cause).after(asked_pause(reply)) }
     }
@@ -100,12 +98,6 @@ fn is_about_time(code: &str) -> bool {
 fn asked_pause(reply: &Reply) -> Option<Duration> {
     let text = reply.headers.get("x-acs-retry-after")?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_millis)
-}
-
-/// What is surely a word and not something that was put into an answer.
-fn word(text: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if text.len() <= 64 && text.chars().all(fits) { text.to_owned() } else { String::new() }
 }
 
 #[cfg(test)]

@@ -1,21 +1,20 @@
 //! The metadata server of an ECS instance, which lends access keys for the instance's RAM role.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use dvn_core::error::SignErrorKind;
+use dvn_core::{error::SignErrorKind, ports::Clock};
 use reqwest::{Client, Method, StatusCode, Url, header::CONTENT_LENGTH, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::{
-    credentials::AccessKey,
+    credentials::{AccessKey, AliyunCredentials, Source},
     wire::{self, Reply},
 };
-use crate::service::Failure;
+use crate::service::{
+    Failure,
+    wallet::{Lender, Lent, Wallet},
+};
 
 /// The same on every instance.
 const SERVER: &str = "http://100.100.100.200";
@@ -32,14 +31,6 @@ pub(super) struct Role {
     http: Client,
 }
 
-/// A lent key, when it was lent, and its end.
-#[derive(Clone, Debug)]
-pub(super) struct Lent {
-    pub(super) key: Arc<AccessKey>,
-    pub(super) since: Instant,
-    pub(super) until: SystemTime,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Answer {
@@ -50,22 +41,17 @@ struct Answer {
     expiration: String,
 }
 
-impl Role {
-    pub(super) fn new(name: &str, server: Option<Url>) -> Result<Self, Failure> {
-        let bug = || Failure::new(SignErrorKind::Bug, "the metadata server's address is no URL");
-        let server = server.or_else(|| Url::parse(SERVER).ok()).ok_or_else(bug)?;
-        // Whoever answers in the server's place chooses our account, so neither a proxy nor a redirect may.
-        let http = Client::builder().no_proxy().redirect(Policy::none()).timeout(TIMEOUT).build();
-        let http = http.map_err(|error| Failure::new(SignErrorKind::Bug, wire::innermost(&error.without_url())))?;
-        Ok(Self { name: name.to_owned(), server, http })
-    }
+impl Lender for Role {
+    type Key = AccessKey;
 
-    pub(super) fn name(&self) -> &str {
+    /// As Alibaba Cloud's own clients do.
+    const RENEW_BEFORE: Duration = Duration::from_secs(15 * 60);
+
+    fn name(&self) -> &str {
         &self.name
     }
 
-    /// A key that the server lends now.
-    pub(super) async fn borrow_key(&self) -> Result<Lent, Failure> {
+    async fn lend(&self) -> Result<Lent<AccessKey>, Failure> {
         let open = self.request(Method::PUT, "latest/api/token")?;
         let session =
             wire::read(open.header(CONTENT_LENGTH, 0).header("x-aliyun-ecs-metadata-token-ttl-seconds", SESSION))
@@ -75,6 +61,25 @@ impl Role {
         let reply = wire::read(ask.header("x-aliyun-ecs-metadata-token", session.expose_secret())).await?;
         self.lent(&reply)
     }
+}
+
+impl Role {
+    /// The wallet of whoever asks.
+    pub(super) fn wallet(credentials: &AliyunCredentials, clock: Arc<dyn Clock>) -> Result<Wallet<Self>, Failure> {
+        Ok(match &credentials.0 {
+            Source::Fixed(key) => Wallet::Fixed(Arc::clone(key)),
+            Source::Role { name, server } => Wallet::lent(Self::new(name, server.clone())?, clock),
+        })
+    }
+
+    fn new(name: &str, server: Option<Url>) -> Result<Self, Failure> {
+        let bug = || Failure::new(SignErrorKind::Bug, "the metadata server's address is no URL");
+        let server = server.or_else(|| Url::parse(SERVER).ok()).ok_or_else(bug)?;
+        // Whoever answers in the server's place chooses our account, so neither a proxy nor a redirect may.
+        let http = Client::builder().no_proxy().redirect(Policy::none()).timeout(TIMEOUT).build();
+        let http = http.map_err(|error| Failure::new(SignErrorKind::Bug, wire::innermost(&error.without_url())))?;
+        Ok(Self { name: name.to_owned(), server, http })
+    }
 
     fn request(&self, method: Method, path: &str) -> Result<reqwest::RequestBuilder, Failure> {
         let url = self.server.join(path);
@@ -82,7 +87,7 @@ impl Role {
         Ok(self.http.request(method, url))
     }
 
-    fn lent(&self, reply: &Reply) -> Result<Lent, Failure> {
+    fn lent(&self, reply: &Reply) -> Result<Lent<AccessKey>, Failure> {
         if reply.status == StatusCode::NOT_FOUND {
             let cause = format!("this instance has no RAM role {:?}", self.name);
             return Err(Failure::new(SignErrorKind::Auth, cause));
@@ -96,6 +101,6 @@ impl Role {
         }
         let [id, secret, token] =
             [answer.access_key_id, answer.access_key_secret, answer.security_token].map(SecretString::from);
-        Ok(Lent { key: Arc::new(AccessKey { id, secret, token: Some(token) }), since: Instant::now(), until })
+        Ok(Lent::new(AccessKey { id, secret, token: Some(token) }, Some(until)))
     }
 }

@@ -44,12 +44,12 @@ impl Failure {
     /// Whether another attempt may succeed. A refused right or a missing key stays what it is, and a wrong signature
     /// must be seen by people.
     pub(super) const fn is_passing(&self) -> bool {
-        matches!(self.kind, SignErrorKind::Unavailable | SignErrorKind::Timeout | SignErrorKind::Throttled)
+        matches!(self.kind(), SignErrorKind::Unavailable | SignErrorKind::Timeout | SignErrorKind::Throttled)
     }
 
     /// Whether the service is out of order, for all that is known.
     pub(super) const fn is_outage(&self) -> bool {
-        matches!(self.kind, SignErrorKind::Unavailable | SignErrorKind::Timeout)
+        matches!(self.kind(), SignErrorKind::Unavailable | SignErrorKind::Timeout)
     }
 
     /// The port's error, with the cause behind it.
