@@ -66,8 +66,9 @@
 //!
 //! # Key services
 //!
-//! [`AliyunKms`](aliyun_kms::AliyunKms) stands in for Alibaba Cloud's Key Management Service: it checks the signature of
-//! every request, signs with secp256k1 keys, and fails or lies when it is told to.
+//! [`AliyunKms`](aliyun_kms::AliyunKms) and [`AwsKms`](aws_kms::AwsKms) stand in for the key management services of
+//! Alibaba Cloud and AWS: they check the signature of every request, sign with secp256k1 keys, and fail or lie when they
+//! are told to.
 //!
 //! # What it does not do
 //!
@@ -81,6 +82,7 @@ mod transaction;
 
 pub mod aliyun_kms;
 pub mod anvil;
+pub mod aws_kms;
 pub mod contracts;
 pub mod devnet;
 pub mod keys;
