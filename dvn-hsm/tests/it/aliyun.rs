@@ -6,17 +6,16 @@ mod opening;
 mod redirects;
 pub(crate) mod stand;
 
-use std::{error::Error, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use alloy_primitives::{Address, B256};
-use dvn_core::{
-    error::{SignError, SignErrorKind},
-    ports::Signer,
-};
+use dvn_core::{error::SignErrorKind, ports::Signer};
 use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, KeyName};
 use k256::ecdsa::SigningKey;
 use secrecy::SecretString;
+
+use crate::errors::story;
 
 const DIGEST: B256 = B256::repeat_byte(0x5a);
 const SIGN: &str = "AsymmetricSign";
@@ -63,17 +62,6 @@ fn address() -> Address {
 
 async fn sign(signer: &AliyunKmsSigner) -> Result<(), SignErrorKind> {
     signer.sign_digest(DIGEST).await.map(drop).map_err(|error| error.kind())
-}
-
-/// An error with all of its causes.
-fn story(error: &SignError) -> String {
-    let mut told = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        told.push_str(&format!(" {deeper} {deeper:?}"));
-        cause = deeper.source();
-    }
-    told
 }
 
 #[tokio::test]

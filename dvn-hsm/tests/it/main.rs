@@ -7,7 +7,11 @@
 
 mod aliyun;
 mod child;
+mod clock;
+mod errors;
 mod faults;
 mod local;
+mod redirector;
+mod service_stand;
 mod stand;
 mod token;

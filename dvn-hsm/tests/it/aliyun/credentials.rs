@@ -1,35 +1,20 @@
 //! Lent access keys: by STS, and by the metadata server of an ECS instance.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use dvn_core::{
-    error::SignErrorKind,
-    ports::{Clock, SystemClock},
-};
+use dvn_core::error::SignErrorKind;
 use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 use reqwest::Url;
 use tokio::time;
 
-use super::{World, sign, story};
+use super::{World, sign};
+use crate::{clock::Later, errors::story};
 
 const ROLE: &str = "dvn-node";
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// The system's clock, and so much later.
-#[derive(Debug, Default)]
-struct Later(AtomicU64);
-
-impl Clock for Later {
-    fn now(&self) -> SystemTime {
-        SystemClock::new().now().checked_add(Duration::from_secs(self.0.load(Ordering::SeqCst))).unwrap()
-    }
-}
 
 fn with_role(lifetime: Duration) -> (World, AliyunKmsConfig) {
     let world = World::new();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use dvn_core::{error::SignErrorKind, ports::Signer};
 use dvn_testkit::aliyun_kms::{Fault, KeyState};
 
-use super::{DIGEST, SIGN, World, address, sign, story};
+use super::{DIGEST, SIGN, World, address, sign};
+use crate::errors::story;
 
 #[tokio::test]
 async fn what_passes_heals_within_the_call() {

@@ -1,19 +1,17 @@
 //! What must be true before a key is used.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use alloy_primitives::Address;
 use dvn_core::{
     error::{SignError, SignErrorKind},
-    ports::{Clock, Signer, SystemClock},
+    ports::Signer,
 };
 use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, Fault, KeyName, KeyState};
 
-use super::{SIGN, World, access_key, address, sign, story};
+use super::{SIGN, World, access_key, address, sign};
+use crate::{clock::Slow, errors::story};
 
 async fn refused(config: AliyunKmsConfig) -> SignError {
     AliyunKmsSigner::open(config).await.unwrap_err()
@@ -109,15 +107,6 @@ async fn wrong_credentials_are_tried_once() {
     let broken = AliyunCredentials::access_key("two\nlines".into(), "wrong".into());
     let config = world.config_of(&world.key.id, broken);
     assert_eq!(kind(config, "characters").await, SignErrorKind::Auth);
-}
-
-#[derive(Debug)]
-struct Slow;
-
-impl Clock for Slow {
-    fn now(&self) -> SystemTime {
-        SystemClock::new().now().checked_sub(Duration::from_secs(3_600)).unwrap()
-    }
 }
 
 #[tokio::test]
