@@ -7,6 +7,7 @@
     feature = "pkcs11",
     doc = "| `pkcs11` (default) | [`Pkcs11Signer`] | in a PKCS#11 token: AWS CloudHSM, SoftHSM, any other with secp256k1 |"
 )]
+#![cfg_attr(feature = "aws_kms", doc = "| `aws_kms` | [`AwsKmsSigner`] | in AWS's Key Management Service |")]
 #![cfg_attr(
     feature = "aliyun_kms",
     doc = "| `aliyun_kms` | [`AliyunKmsSigner`] | in Alibaba Cloud's Key Management Service |"
@@ -62,7 +63,9 @@
 
 #[cfg(feature = "aliyun_kms")]
 mod aliyun_kms;
-#[cfg(any(feature = "local", feature = "pkcs11", feature = "aliyun_kms"))]
+#[cfg(feature = "aws_kms")]
+mod aws_kms;
+#[cfg(any(feature = "local", feature = "pkcs11", feature = "aliyun_kms", feature = "aws_kms"))]
 mod ecdsa;
 #[cfg(feature = "local")]
 mod local;
@@ -70,7 +73,7 @@ mod local;
 mod pkcs11;
 #[cfg(feature = "pkcs11")]
 pub mod provision;
-#[cfg(feature = "aliyun_kms")]
+#[cfg(any(feature = "aliyun_kms", feature = "aws_kms"))]
 mod service;
 #[cfg(feature = "pkcs11")]
 pub mod softhsm;
@@ -79,6 +82,8 @@ pub mod testing;
 
 #[cfg(feature = "aliyun_kms")]
 pub use aliyun_kms::{AliyunConfigError, AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
+#[cfg(feature = "aws_kms")]
+pub use aws_kms::{AwsConfigError, AwsCredentials, AwsKmsConfig, AwsKmsSigner};
 #[cfg(feature = "local")]
 pub use local::{LocalKeyError, LocalSigner};
 #[cfg(feature = "pkcs11")]

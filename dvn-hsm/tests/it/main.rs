@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod aliyun;
+mod aws;
 mod child;
 mod clock;
 mod errors;
