@@ -86,6 +86,7 @@ pub mod aws_kms;
 pub mod contracts;
 pub mod devnet;
 pub mod keys;
+pub mod moto;
 pub mod node;
 pub mod proxy;
 pub mod rpc;

@@ -12,6 +12,8 @@ use std::{
 mod npm;
 mod place;
 
+pub(crate) use self::place::root;
+
 /// Everything that a development network needs besides this crate, present on disk.
 #[derive(Debug, Clone)]
 pub struct Toolchain {
@@ -24,7 +26,7 @@ impl Toolchain {
     /// It is looked for in `DVN_TESTKIT_DIR`, else in `testkit` under `CARGO_TARGET_DIR`, else in `target/testkit`
     /// of the workspace that this crate was built from, from which relative paths count too.
     pub fn locate() -> Option<Self> {
-        Self::at(place::root()).complete()
+        Self::at(root()).complete()
     }
 
     /// Installs the toolchain, or finds it installed. Blocks for a few seconds the first time.
@@ -34,7 +36,7 @@ impl Toolchain {
     /// # Errors
     /// When npm is absent or fails, when no node binary exists for this machine, and when the folder cannot be written.
     pub fn install(progress: impl Fn(&str)) -> Result<Self, ToolchainError> {
-        let toolchain = Self::at(place::root());
+        let toolchain = Self::at(root());
         if let Some(ready) = toolchain.clone().complete() {
             return Ok(ready);
         }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use dvn_testkit::toolchain::Toolchain;
+use dvn_testkit::{moto::Moto, toolchain::Toolchain};
 
 use crate::{
     Failure,
@@ -19,21 +19,34 @@ pub(crate) fn soft_hsm() -> bool {
     if has_soft_hsm() {
         return true;
     }
+    add("SoftHSM", "softhsm2");
+    has_soft_hsm()
+}
+
+/// An imitation of AWS by others, for one test, under the target folder.
+pub(crate) fn moto() -> Result<Moto, Failure> {
+    if !works("python3", &["-m", "ensurepip", "--version"]) {
+        add("Python's venv", "python3-venv");
+    }
+    Moto::install(|line| say(&format!("  {line}"))).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Installs a package of the system, where that is possible without asking anybody; says what goes wrong.
+fn add(what: &str, package: &str) {
     let Some(prefix) = rights().filter(|_| works("apt-get", &["--version"])) else {
-        say("SoftHSM is not installed; `apt-get install softhsm2`, or your system's equivalent, adds it");
-        return false;
+        say(&format!("{what} is not installed; `apt-get install {package}`, or your system's equivalent, adds it"));
+        return;
     };
-    say("SoftHSM is missing; installing the package softhsm2");
+    say(&format!("{what} is missing; installing the package {package}"));
     let apt = |arguments: &[&str]| {
         let mut words = prefix.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).chain(arguments);
         let mut command = Command::new(words.next().unwrap_or(&"env"));
         run(command.args(words).stdout(std::process::Stdio::null()))
     };
-    let installed = apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "softhsm2"]));
+    let installed = apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", package]));
     if let Err(failure) = installed {
         say(&format!("{failure}"));
     }
-    has_soft_hsm()
 }
 
 /// Whether SoftHSM is installed.

@@ -19,6 +19,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if !setup::soft_hsm() {
         return Err(Failure::new("the tests need SoftHSM"));
     }
+    say("preparing moto");
+    setup::moto()?;
     // Nothing is skipped from here on: a test that misses something fails.
     run_tests(options)
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod faults;
+mod moto;
 mod opening;
 mod stand;
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::ToolchainError;
 
-pub(super) fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     chosen(env::var_os("DVN_TESTKIT_DIR"), env::var_os("CARGO_TARGET_DIR"))
 }
 
