@@ -3,16 +3,24 @@
 
 use std::process::Command;
 
-use dvn_testkit::toolchain::Toolchain;
+use dvn_testkit::{
+    aws_kms::{ACCESS_KEY_ID, AwsKms, REGION, SECRET_ACCESS_KEY},
+    toolchain::Toolchain,
+};
 
 /// What a program prints on standard output, or nothing where the toolchain is absent.
 fn told(story: &str, program: &str) -> Option<String> {
     Toolchain::for_test(story)?;
-    let output = Command::new(program).output().unwrap();
+    Some(printed(&mut Command::new(program)))
+}
+
+/// What a program prints on standard output.
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{story} ended with {}\n{told}\n{errors}", output.status);
-    Some(told)
+    assert!(output.status.success(), "{command:?} ended with {}\n{told}\n{errors}", output.status);
+    told
 }
 
 fn lines<'a>(told: &'a str, part: &str) -> Vec<&'a str> {
@@ -41,4 +49,23 @@ fn a_watcher_sees_the_genuine_packets_alone() {
     let Some(told) = told("watch_only", env!("CARGO_BIN_EXE_watch_only")) else { return };
     assert_eq!(lines(&told, ": would be attested").len(), 3, "{told}");
     assert_eq!(lines(&told, "packet ").len(), 3, "{told}");
+}
+
+#[test]
+fn a_key_of_aws_kms_signs_and_gives_out_nothing_wrong() {
+    let told = printed(&mut Command::new(env!("CARGO_BIN_EXE_aws_kms")));
+    assert_eq!(lines(&told, "signed by 0x").len(), 3, "{told}");
+    assert_eq!(lines(&told, "returned a wrong signature").len(), 1, "{told}");
+    assert_eq!(lines(&told, "DisabledException").len(), 1, "{told}");
+}
+
+#[test]
+fn a_key_that_the_environment_names_is_used() {
+    let kms = AwsKms::start().unwrap();
+    let key = kms.create_key([7; 32]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aws_kms"));
+    command.env("DVN_AWS_KEY_ID", key.arn).env("AWS_REGION", REGION).env("DVN_AWS_ENDPOINT", kms.url().as_str());
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    let told = printed(&mut command);
+    assert_eq!((lines(&told, "signed by 0x").len(), kms.asked("Sign")), (1, 3), "{told}");
 }

@@ -1,0 +1,90 @@
+//! A key in AWS KMS: opened, used, and in trouble.
+//!
+//! Without configuration it plays against a stand-in on this machine. With a real key, as it was made in docs/keys.md, and
+//! whatever credentials AWS's own programs would find here:
+//!
+//! ```text
+//! AWS_REGION=eu-central-1 DVN_AWS_KEY_ID=arn:aws:kms:… cargo run -p dvn-examples --bin aws_kms
+//! ```
+//!
+//! `DVN_AWS_ENDPOINT` names another endpoint than the region's own, as that of a VPC.
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::{env, error::Error};
+
+use alloy_primitives::{B256, keccak256};
+use dvn_core::{ports::Signer, signature};
+use dvn_examples::Failure;
+use dvn_hsm::{AwsCredentials, AwsKmsConfig, AwsKmsSigner};
+use dvn_testkit::aws_kms::{ACCESS_KEY_ID, AwsKms, Fault, KeyState, REGION, SECRET_ACCESS_KEY};
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    match env::var("DVN_AWS_KEY_ID") {
+        Ok(key_id) => sign(&open_real(key_id).await?).await,
+        Err(_) => play().await,
+    }
+}
+
+/// What an embedder writes.
+async fn open_real(key_id: String) -> Result<AwsKmsSigner, Failure> {
+    let region = env::var("AWS_REGION").map_err(|_| "AWS_REGION must name the key's region")?;
+    let mut config = AwsKmsConfig::in_region(&region, key_id, AwsCredentials::default_chain())?;
+    if let Ok(endpoint) = env::var("DVN_AWS_ENDPOINT") {
+        config = config.with_endpoint(endpoint.parse()?)?;
+    }
+    // In production the address is known, and stated: `config.with_expected_address(…)`.
+    Ok(AwsKmsSigner::open(config).await?)
+}
+
+/// The same against a stand-in, which can also be brought into trouble.
+async fn play() -> Result<(), Failure> {
+    let kms = AwsKms::start()?;
+    let key = kms.create_key(keccak256("a key that everybody knows").0);
+    let credentials = AwsCredentials::access_key(ACCESS_KEY_ID.into(), SECRET_ACCESS_KEY.into());
+    let config = AwsKmsConfig::in_region(REGION, &key.arn, credentials)?.with_endpoint(kms.url().clone())?;
+    let signer = AwsKmsSigner::open(config).await?;
+    let requests = ["DescribeKey", "GetPublicKey", "Sign"].map(|action| kms.asked(action)).into_iter().sum::<usize>();
+    println!("opened {} with {requests} requests", key.arn);
+    sign(&signer).await?;
+
+    println!("the service throttles twice:");
+    kms.fail_times(2, Fault::throttling());
+    sign(&signer).await?;
+
+    println!("something in between signs with another key:");
+    kms.fail_times(1, Fault::OtherKey);
+    refuse(&signer).await?;
+
+    println!("somebody disables the key:");
+    kms.set_state(&key, KeyState::Disabled);
+    refuse(&signer).await?;
+    println!("and enables it again:");
+    kms.set_state(&key, KeyState::Enabled);
+    sign(&signer).await
+}
+
+async fn sign(signer: &AwsKmsSigner) -> Result<(), Failure> {
+    let digest = digest();
+    let signature = signer.sign_digest(digest).await?;
+    signature::check(digest, &signature, signer.address())?;
+    println!("  {digest} is signed by {}", signer.address());
+    Ok(())
+}
+
+/// What nobody may use must not come out.
+async fn refuse(signer: &AwsKmsSigner) -> Result<(), Failure> {
+    match signer.sign_digest(digest()).await {
+        Ok(_) => Err("it came out".into()),
+        Err(error) => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            println!("  {error}{cause}");
+            Ok(())
+        }
+    }
+}
+
+/// Of no protocol: a DVN's attestor makes real ones, and nothing else may.
+fn digest() -> B256 {
+    keccak256("an example of a digest")
+}
