@@ -30,6 +30,8 @@ use thiserror::Error;
 
 #[cfg(feature = "aliyun")]
 pub use self::key::{Aliyun, AliyunCredentials};
+#[cfg(feature = "aws-kms")]
+pub use self::key::{AwsCredentials, AwsKms};
 pub(crate) use self::network::finality_name;
 pub use self::{
     env::{Env, ProcessEnv},

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "aliyun")]
 mod aliyun;
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
 
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use dvn_core::{
 };
 #[cfg(feature = "aliyun")]
 use dvn_hsm::AliyunConfigError;
+#[cfg(feature = "aws-kms")]
+use dvn_hsm::AwsConfigError;
 use dvn_hsm::{LocalKeyError, LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions, SessionsOutOfRange};
 use thiserror::Error;
 
@@ -63,6 +67,15 @@ pub enum KeyError {
         /// Why.
         source: AliyunConfigError,
     },
+    /// The way to AWS.
+    #[cfg(feature = "aws-kms")]
+    #[error("{path}.aws-kms cannot be used")]
+    AwsKms {
+        /// Where it is configured.
+        path: String,
+        /// Why.
+        source: AwsConfigError,
+    },
     /// The number of sessions.
     #[error("{path}.sessions")]
     Sessions {
@@ -97,6 +110,8 @@ impl KeyError {
             Self::Device { source, .. } => matches!(source.kind(), SignErrorKind::Key),
             #[cfg(feature = "aliyun")]
             Self::Aliyun { .. } => false,
+            #[cfg(feature = "aws-kms")]
+            Self::AwsKms { .. } => false,
             Self::Local { .. } | Self::Sessions { .. } | Self::Panicked { .. } => false,
         }
     }
@@ -130,6 +145,8 @@ pub(crate) async fn open(key: &Key, path: String) -> Result<Arc<dyn Signer>, Key
         Device::Pkcs11(token) => Arc::new(open_token(token.clone(), &path).await?),
         #[cfg(feature = "aliyun")]
         Device::Aliyun(key) => Arc::new(aliyun::open(key, &path).await?),
+        #[cfg(feature = "aws-kms")]
+        Device::AwsKms(key) => Arc::new(aws_kms::open(key, &path).await?),
     };
     match key.address {
         Some(expected) if expected != signer.address() => {

@@ -37,6 +37,8 @@ fn seats(rpc: &Rpc) -> String {
 fn key(key: &Key) -> String {
     match &key.device {
         Device::Pkcs11(token) => format!("`{}` in {}", token.key_label, token.library.display()),
+        #[cfg(feature = "aws-kms")]
+        Device::AwsKms(key) => format!("`{}` in AWS KMS, {}", key.key_id, key.region),
         #[cfg(feature = "aliyun")]
         Device::Aliyun(key) => format!("`{}` in Aliyun KMS, {}", key.key_id, key.region),
         Device::Local { .. } => "a key in memory".to_owned(),

@@ -2,6 +2,11 @@
 
 #[cfg(feature = "aliyun")]
 mod aliyun;
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+mod names;
+#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
+mod service;
 
 use std::path::PathBuf;
 
@@ -10,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "aliyun")]
 pub use self::aliyun::{Aliyun, AliyunCredentials};
+#[cfg(feature = "aws-kms")]
+pub use self::aws_kms::{AwsCredentials, AwsKms};
 use super::{reader::Section, scalar, secret_url::SecretUrl};
 
 /// A key and the device that holds it.
@@ -28,6 +35,9 @@ pub struct Key {
 pub enum Device {
     /// In a PKCS#11 token: CloudHSM, SoftHSM or any other.
     Pkcs11(Pkcs11),
+    /// In AWS's Key Management Service.
+    #[cfg(feature = "aws-kms")]
+    AwsKms(Box<AwsKms>),
     /// In Alibaba Cloud's Key Management Service.
     #[cfg(feature = "aliyun")]
     Aliyun(Box<Aliyun>),
@@ -86,8 +96,8 @@ impl Provider {
                 &["cluster_id", "hsm_ip", "key_label", "pin_env", "pin_file", "library", "token_label", "sessions"]
             }
             Self::Pkcs11 => &["library", "token_label", "key_label", "pin_env", "pin_file", "sessions"],
-            Self::AwsKms => &["region", "key_id", "endpoint"],
-            Self::Aliyun => &aliyun::KEYS,
+            Self::AwsKms => &names::AWS_KMS,
+            Self::Aliyun => &names::ALIYUN,
             Self::Gcp => &["project", "location", "key_ring", "key_name", "key_version", "endpoint"],
             Self::Local => &["private_key_env", "private_key_file"],
         }
@@ -126,6 +136,8 @@ impl Key {
             }
             #[cfg(feature = "aliyun")]
             (Device::Aliyun(a), Device::Aliyun(b)) => a.is_same(b),
+            #[cfg(feature = "aws-kms")]
+            (Device::AwsKms(a), Device::AwsKms(b)) => a.is_same(b),
             (Device::Local { private_key: a }, Device::Local { private_key: b }) => {
                 a.expose_secret() == b.expose_secret()
             }
@@ -151,15 +163,14 @@ fn read_chosen(section: &mut Section<'_>, word: &str, provider: Provider) -> Opt
         Provider::Aws => read_cloudhsm(block),
         Provider::Pkcs11 => read_pkcs11(block),
         Provider::Local => read_local(block),
-        Provider::AwsKms => read_service(block, &["region", "key_id"], &[]),
+        #[cfg(feature = "aws-kms")]
+        Provider::AwsKms => aws_kms::read(block),
         #[cfg(feature = "aliyun")]
         Provider::Aliyun => aliyun::read(block),
+        #[cfg(not(feature = "aws-kms"))]
+        Provider::AwsKms => refuse(block, provider),
         #[cfg(not(feature = "aliyun"))]
-        Provider::Aliyun => {
-            block.reader.problem(&block.place, ABSENT);
-            block.skip(provider.keys());
-            None
-        }
+        Provider::Aliyun => refuse(block, provider),
         Provider::Gcp => read_service(block, &["project", "location", "key_ring", "key_name"], &["key_version"]),
     }
 }
@@ -194,6 +205,14 @@ fn read_local(mut block: Section<'_>) -> Option<Device> {
 }
 
 const ABSENT: &str = "this provider is not in this build: choose another one";
+
+/// Of a build without this provider.
+#[cfg(not(all(feature = "aliyun", feature = "aws-kms")))]
+fn refuse(block: Section<'_>, provider: Provider) -> Option<Device> {
+    block.reader.problem(&block.place, ABSENT);
+    block.skip(provider.keys());
+    None
+}
 
 /// A key management service: its block is checked whole, and then refused.
 fn read_service(mut block: Section<'_>, needed: &[&str], optional: &[&str]) -> Option<Device> {
