@@ -24,22 +24,17 @@ mod keys;
 mod metadata;
 mod state;
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
-};
+use std::io;
 
 use axum::{
     Router,
     routing::{get, post, put},
 };
-use url::Url;
 
 pub use self::keys::{KeyName, KeyState};
-use self::state::{Account, State};
+use self::state::State;
 pub use crate::key_service::Fault;
-use crate::key_service::{Rule, Server};
+use crate::key_service::{self, Account, Server, controls};
 
 /// The access key that is known from the start and may do everything.
 pub const ACCESS_KEY_ID: &str = "LTAI5tStandInAccessKey";
@@ -53,15 +48,9 @@ pub struct AliyunKms {
     server: Server,
 }
 
-/// What all requests work with.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<State>>);
+type Shared = key_service::Shared<State>;
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+controls!(AliyunKms, "AsymmetricSign");
 
 impl AliyunKms {
     /// Starts on a free port of the loopback interface, with one access key and no keys.
@@ -70,32 +59,13 @@ impl AliyunKms {
     /// When no port or no thread is to be had.
     pub fn start() -> io::Result<Self> {
         let shared = Shared::default();
-        shared.state().accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(ACCESS_KEY_SECRET));
+        shared.state().ledger.accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(ACCESS_KEY_SECRET));
         let router = Router::new()
             .route("/", post(actions::answer))
             .route("/latest/api/token", put(metadata::open_session))
             .route("/latest/meta-data/ram/security-credentials/{role}", get(metadata::lend))
             .with_state(shared.clone());
         Ok(Self { shared, server: Server::start(router)? })
-    }
-
-    /// Where it listens, as service and as metadata server.
-    #[must_use]
-    pub const fn url(&self) -> &Url {
-        self.server.url()
-    }
-
-    /// Ends it: connections are cut, new ones refused. What it knows is kept.
-    pub fn stop(&mut self) {
-        self.server.stop();
-    }
-
-    /// Starts it again at the same address.
-    ///
-    /// # Errors
-    /// When somebody took the port meanwhile.
-    pub fn start_again(&mut self) -> io::Result<()> {
-        self.server.start_again()
     }
 
     /// Makes an enabled secp256k1 key of this secret, in an HSM, with one version.
@@ -133,54 +103,5 @@ impl AliyunKms {
     /// Answers as the gateway of a KMS instance, which signs and gives public keys and knows no other action.
     pub fn set_instance(&self, is_instance: bool) {
         self.shared.state().is_instance = is_instance;
-    }
-
-    /// Answers every signing request in this way until [`AliyunKms::heal`].
-    pub fn fail(&self, fault: Fault) {
-        self.fail_times(u32::MAX, fault);
-    }
-
-    /// Answers the next so many signing requests in this way.
-    pub fn fail_times(&self, times: u32, fault: Fault) {
-        self.fail_action("AsymmetricSign", times, fault);
-    }
-
-    /// The same for any action.
-    pub fn fail_action(&self, action: &str, times: u32, fault: Fault) {
-        self.shared.state().rules.push(Rule::new(action, times, fault));
-    }
-
-    /// Forgets all faults.
-    pub fn heal(&self) {
-        self.shared.state().rules.clear();
-    }
-
-    /// How often this action was asked for with a good signature, also where it then failed.
-    #[must_use]
-    pub fn asked(&self, action: &str) -> usize {
-        self.shared.state().asked.iter().filter(|asked| *asked == action).count()
-    }
-
-    /// Lends access keys for the RAM role of this name from now on, each for so long.
-    pub fn set_role(&self, name: &str, lifetime: Duration) {
-        self.shared.state().role = Some((name.to_owned(), lifetime));
-    }
-
-    /// How many access keys were lent.
-    #[must_use]
-    pub fn lent(&self) -> usize {
-        self.shared.state().lent
-    }
-
-    /// Ends all access keys that were lent so far.
-    pub fn expire_lent_keys(&self) {
-        for account in self.shared.state().accounts.values_mut().filter(|account| account.token.is_some()) {
-            account.until = Some(SystemTime::UNIX_EPOCH);
-        }
-    }
-
-    /// Makes the metadata server fail, or work again.
-    pub fn set_metadata_broken(&self, broken: bool) {
-        self.shared.state().metadata_broken = broken;
     }
 }

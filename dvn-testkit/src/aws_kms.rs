@@ -27,22 +27,17 @@ mod lending;
 mod manage;
 mod state;
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
-};
+use std::{io, time::Duration};
 
 use axum::{
     Router,
     routing::{get, post, put},
 };
-use url::Url;
 
 pub use self::keys::{KeyName, KeyState};
-use self::state::{Account, State};
+use self::state::State;
 pub use crate::key_service::Fault;
-use crate::key_service::{Rule, Server};
+use crate::key_service::{self, Account, Server, controls};
 
 /// The access key that is known from the start and may do everything.
 pub const ACCESS_KEY_ID: &str = "AKIASTANDINACCESSKEY";
@@ -58,15 +53,9 @@ pub struct AwsKms {
     server: Server,
 }
 
-/// What all requests work with.
-#[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<State>>);
+type Shared = key_service::Shared<State>;
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+controls!(AwsKms, "Sign");
 
 impl AwsKms {
     /// Starts on a free port of the loopback interface, with one access key and no keys.
@@ -75,7 +64,7 @@ impl AwsKms {
     /// When no port or no thread is to be had.
     pub fn start() -> io::Result<Self> {
         let shared = Shared::default();
-        shared.state().accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(SECRET_ACCESS_KEY));
+        shared.state().ledger.accounts.insert(ACCESS_KEY_ID.to_owned(), Account::lasting(SECRET_ACCESS_KEY));
         let router = Router::new()
             .route("/", post(actions::answer))
             .route("/container", get(lending::for_container))
@@ -84,25 +73,6 @@ impl AwsKms {
             .route("/latest/meta-data/iam/security-credentials/{role}", get(lending::for_instance))
             .with_state(shared.clone());
         Ok(Self { shared, server: Server::start(router)? })
-    }
-
-    /// Where it listens, as service and as whoever lends keys.
-    #[must_use]
-    pub const fn url(&self) -> &Url {
-        self.server.url()
-    }
-
-    /// Ends it: connections are cut, new ones refused. What it knows is kept.
-    pub fn stop(&mut self) {
-        self.server.stop();
-    }
-
-    /// Starts it again at the same address.
-    ///
-    /// # Errors
-    /// When somebody took the port meanwhile.
-    pub fn start_again(&mut self) -> io::Result<()> {
-        self.server.start_again()
     }
 
     /// Makes an enabled secp256k1 key of this secret, made in the service.
@@ -151,57 +121,8 @@ impl AwsKms {
         }
     }
 
-    /// Answers every signing request in this way until [`AwsKms::heal`].
-    pub fn fail(&self, fault: Fault) {
-        self.fail_times(u32::MAX, fault);
-    }
-
-    /// Answers the next so many signing requests in this way. Rehearsals (`DryRun`) are none.
-    pub fn fail_times(&self, times: u32, fault: Fault) {
-        self.fail_action("Sign", times, fault);
-    }
-
-    /// The same for any action.
-    pub fn fail_action(&self, action: &str, times: u32, fault: Fault) {
-        self.shared.state().rules.push(Rule::new(action, times, fault));
-    }
-
-    /// Forgets all faults.
-    pub fn heal(&self) {
-        self.shared.state().rules.clear();
-    }
-
     /// Answers everything so much later from now on.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.state().latency = latency;
-    }
-
-    /// How often this action was asked for with a good signature, also where it then failed.
-    #[must_use]
-    pub fn asked(&self, action: &str) -> usize {
-        self.shared.state().asked.iter().filter(|asked| *asked == action).count()
-    }
-
-    /// Lends access keys for the role of this name from now on, each for so long.
-    pub fn set_role(&self, name: &str, lifetime: Duration) {
-        self.shared.state().role = Some((name.to_owned(), lifetime));
-    }
-
-    /// How many access keys were lent.
-    #[must_use]
-    pub fn lent(&self) -> usize {
-        self.shared.state().lent
-    }
-
-    /// Ends all access keys that were lent so far.
-    pub fn expire_lent_keys(&self) {
-        for account in self.shared.state().accounts.values_mut().filter(|account| account.token.is_some()) {
-            account.until = Some(SystemTime::UNIX_EPOCH);
-        }
-    }
-
-    /// Makes whoever lends keys fail, or work again.
-    pub fn set_lending_broken(&self, broken: bool) {
-        self.shared.state().lending_broken = broken;
     }
 }

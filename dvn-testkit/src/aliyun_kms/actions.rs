@@ -68,10 +68,10 @@ fn prepare(state: &mut State, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Op
         return Some(refusal.into_response(&id));
     }
     let action = headers.get("x-acs-action").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    state.asked.push(action.to_owned());
+    state.ledger.asked.push(action.to_owned());
     let query = Query(auth::parameters(uri));
     // A rehearsal uses no turn of a fault, which are about what is done.
-    let fault = if query.is("DryRun", "true") { None } else { state.rules.fault(action) };
+    let fault = if query.is("DryRun", "true") { None } else { state.ledger.rules.fault(action) };
     let fault = fault.map(|fault| fault.in_words(400, "Throttling.User"));
     match &fault {
         Some(Fault::Hang) => None,

@@ -8,10 +8,8 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::{
-    actions::Answer,
-    state::{State, now},
-};
+use super::{actions::Answer, state::State};
+use crate::key_service::now;
 
 const SCHEME: &str = "ACS3-HMAC-SHA256 ";
 /// How far a request's date may be from the service's time.
@@ -27,7 +25,7 @@ pub(super) fn check(state: &mut State, uri: &Uri, headers: &HeaderMap, body: &[u
     else {
         return Err(incomplete());
     };
-    let Some(account) = state.accounts.get(id).cloned() else {
+    let Some(account) = state.ledger.accounts.get(id).cloned() else {
         let message = "Specified access key is not found.";
         return Err(refused(StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound", message));
     };

@@ -85,9 +85,10 @@ fn prepare(state: &mut State, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Op
     let Ok(request) = serde_json::from_slice::<Value>(body) else {
         return Some(Answer::refusal("SerializationException", "").into_response(&id));
     };
-    state.asked.push(action.to_owned());
-    // A rehearsal uses no turn of a fault, which are about what is done.
-    let fault = if request["DryRun"] == true { None } else { state.rules.fault(action) };
+    // A rehearsal counts by itself and uses no turn of a fault, which are about what is done.
+    let is_rehearsal = request["DryRun"] == true;
+    state.ledger.asked.push(if is_rehearsal { "DryRun" } else { action }.to_owned());
+    let fault = if is_rehearsal { None } else { state.ledger.rules.fault(action) };
     spoil(state, action, &request, fault.map(|fault| fault.in_words(400, "ThrottlingException")).as_ref(), &id)
 }
 

@@ -7,11 +7,8 @@ use axum::http::{HeaderMap, Uri};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::{
-    REGION,
-    actions::Answer,
-    state::{Account, State, now},
-};
+use super::{REGION, actions::Answer, state::State};
+use crate::key_service::{Account, now};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How far a request's date may be from the service's time.
@@ -37,7 +34,7 @@ pub(super) fn check(state: &State, uri: &Uri, headers: &HeaderMap, body: &[u8]) 
     if !covers(authorization.signed, headers) {
         return Err(incomplete());
     }
-    let Some(account) = state.accounts.get(authorization.id) else {
+    let Some(account) = state.ledger.accounts.get(authorization.id) else {
         return Err(unrecognized());
     };
     check_scope(authorization.scope, date)?;

@@ -1,8 +1,6 @@
 //! The three ways in which programs on AWS get access keys for a role: from an instance's metadata service, from a
 //! container's credentials endpoint, and from STS for a web identity.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     extract::{Path, State as Extract},
@@ -12,23 +10,13 @@ use axum::{
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{
-    Shared,
-    state::{Account, State, now},
-};
-
-/// A lent key and its end, as text.
-struct Lent {
-    id: String,
-    secret: String,
-    token: String,
-    until: String,
-}
+use super::{Shared, state::State};
+use crate::key_service::Lent;
 
 pub(super) async fn open_session(Extract(shared): Extract<Shared>, headers: HeaderMap) -> Response {
     let mut state = shared.state();
     let lifetime = headers.get("x-aws-ec2-metadata-token-ttl-seconds").and_then(|value| value.to_str().ok());
-    if state.lending_broken {
+    if state.ledger.is_lending_broken {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let Some(lifetime) = lifetime.filter(|value| value.parse::<u32>().is_ok_and(|it| (1..=21_600).contains(&it)))
@@ -36,13 +24,13 @@ pub(super) async fn open_session(Extract(shared): Extract<Shared>, headers: Head
         return StatusCode::BAD_REQUEST.into_response();
     };
     let session = format!("session-{}", state.request_id());
-    state.sessions.insert(session.clone());
+    state.ledger.sessions.insert(session.clone());
     ([("x-aws-ec2-metadata-token-ttl-seconds", lifetime.to_owned())], session).into_response()
 }
 
 pub(super) async fn name_role(Extract(shared): Extract<Shared>, headers: HeaderMap) -> Response {
     let state = shared.state();
-    match &state.role {
+    match &state.ledger.role {
         _ if !has_session(&state, &headers) => StatusCode::UNAUTHORIZED.into_response(),
         Some((name, _)) => name.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -58,12 +46,12 @@ pub(super) async fn for_instance(
     if !has_session(&state, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    if state.role.as_ref().is_none_or(|(name, _)| *name != role) {
+    if state.ledger.role.as_ref().is_none_or(|(name, _)| *name != role) {
         return StatusCode::NOT_FOUND.into_response();
     }
     let Some(lent) = lend(&mut state) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let mut body = json!({ "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-11-23T10:42:40Z" });
-    if let (Some(body), Value::Object(parts)) = (body.as_object_mut(), lent.to_json()) {
+    if let (Some(body), Value::Object(parts)) = (body.as_object_mut(), to_json(&lent)) {
         body.extend(parts);
     }
     Json(body).into_response()
@@ -75,7 +63,7 @@ pub(super) async fn for_container(Extract(shared): Extract<Shared>, headers: Hea
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let Some(lent) = lend(&mut state) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    Json(lent.to_json()).into_response()
+    Json(to_json(&lent)).into_response()
 }
 
 /// STS speaks an older protocol: forms, and XML.
@@ -105,28 +93,21 @@ fn xml(text: &str) -> ([(&'static str, &'static str); 1], String) {
 
 fn has_session(state: &State, headers: &HeaderMap) -> bool {
     let session = headers.get("x-aws-ec2-metadata-token").and_then(|value| value.to_str().ok());
-    session.is_some_and(|session| state.sessions.contains(session))
+    session.is_some_and(|session| state.ledger.sessions.contains(session))
 }
 
-/// Another key for the role; `None` where there is no role, or lending is broken.
 fn lend(state: &mut State) -> Option<Lent> {
-    let lifetime: Duration = state.role.as_ref().filter(|_| !state.lending_broken)?.1;
-    state.lent = state.lent.saturating_add(1);
-    let (id, secret) = (format!("ASIASTANDIN{:09}", state.lent), format!("lentSecret{:09}", state.lent));
-    let token = format!("IQoJstandIn/lent+token={:04}==", state.lent);
-    let until = now().checked_add(lifetime)?;
-    let account = Account { secret: secret.clone(), token: Some(token.clone()), until: Some(until) };
-    state.accounts.insert(id.clone(), account);
-    Some(Lent { id, secret, token, until: humantime::format_rfc3339_seconds(until).to_string() })
+    state.ledger.lend(|number| {
+        let token = format!("IQoJstandIn/lent+token={number:04}==");
+        [format!("ASIASTANDIN{number:09}"), format!("lentSecret{number:09}"), token]
+    })
 }
 
-impl Lent {
-    fn to_json(&self) -> Value {
-        json!({
-            "AccessKeyId": self.id,
-            "SecretAccessKey": self.secret,
-            "Token": self.token,
-            "Expiration": self.until,
-        })
-    }
+fn to_json(lent: &Lent) -> Value {
+    json!({
+        "AccessKeyId": lent.id,
+        "SecretAccessKey": lent.secret,
+        "Token": lent.token,
+        "Expiration": lent.until,
+    })
 }

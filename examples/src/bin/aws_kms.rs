@@ -44,7 +44,8 @@ async fn play() -> Result<(), Failure> {
     let credentials = AwsCredentials::access_key(ACCESS_KEY_ID.into(), SECRET_ACCESS_KEY.into());
     let config = AwsKmsConfig::in_region(REGION, &key.arn, credentials)?.with_endpoint(kms.url().clone())?;
     let signer = AwsKmsSigner::open(config).await?;
-    let requests = ["DescribeKey", "GetPublicKey", "Sign"].map(|action| kms.asked(action)).into_iter().sum::<usize>();
+    let requests =
+        ["DescribeKey", "GetPublicKey", "DryRun", "Sign"].map(|action| kms.asked(action)).into_iter().sum::<usize>();
     println!("opened {} with {requests} requests", key.arn);
     sign(&signer).await?;
 

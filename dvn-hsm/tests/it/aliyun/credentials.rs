@@ -10,8 +10,8 @@ use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 use reqwest::Url;
 use tokio::time;
 
-use super::{World, sign};
-use crate::{clock::Later, errors::story};
+use super::World;
+use crate::{clock::Later, errors::story, service_suite::sign};
 
 const ROLE: &str = "dvn-node";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -66,14 +66,14 @@ async fn while_it_cannot_be_renewed_the_present_key_is_used_to_its_end() {
     let (world, config) = with_role(Duration::from_secs(12 * 60));
     let clock = Arc::new(Later::default());
     let signer = AliyunKmsSigner::open(config.with_clock(clock.clone())).await.unwrap();
-    world.kms.set_metadata_broken(true);
+    world.kms.set_lending_broken(true);
     pass(Duration::from_secs(11)).await;
     let lent = world.kms.lent();
     assert_eq!(sign(&signer).await, Ok(()));
     clock.0.store(13 * 60, Ordering::SeqCst);
     assert_eq!(sign(&signer).await, Err(SignErrorKind::Unavailable), "ended, and no refusal of ours");
     assert_eq!(world.kms.lent(), lent);
-    world.kms.set_metadata_broken(false);
+    world.kms.set_lending_broken(false);
     assert_eq!(sign(&signer).await, Ok(()));
 }
 

@@ -1,14 +1,14 @@
 use axum::http::{HeaderName, HeaderValue};
 
 use super::*;
-use crate::aliyun_kms::state::Account;
+use crate::key_service::Account;
 
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const QUERY: &str = "/?KeyId=alias%2Fdvn%20signer%2A~&Digest=%2B%2F%3D";
 
 fn state() -> State {
     let mut state = State::default();
-    state.accounts.insert("id".to_owned(), Account::lasting("secret"));
+    state.ledger.accounts.insert("id".to_owned(), Account::lasting("secret"));
     state
 }
 
@@ -63,7 +63,7 @@ fn anything_else_is_refused() {
     let mut token = (QUERY.parse().unwrap(), headers);
     set(&mut token.1, "authorization", "Bearer x");
     assert_eq!(code(&mut state, &token).as_deref(), Some("IncompleteSignature"));
-    state.accounts.clear();
+    state.ledger.accounts.clear();
     assert_eq!(code(&mut state, &request("1", now, "secret")).as_deref(), Some("InvalidAccessKeyId.NotFound"));
 }
 

@@ -6,7 +6,7 @@ const BODY: &[u8] = br#"{"KeyId":"alias/dvn"}"#;
 
 fn state() -> State {
     let mut state = State::default();
-    state.accounts.insert("id".to_owned(), Account::lasting("secret"));
+    state.ledger.accounts.insert("id".to_owned(), Account::lasting("secret"));
     state
 }
 
@@ -82,7 +82,7 @@ fn a_lent_key_needs_its_token_and_ends() {
     }
     let ended = Account { until: Some(SystemTime::UNIX_EPOCH), ..account };
     assert_eq!(check_token(&ended, Some("token")).unwrap_err().code(), "ExpiredTokenException");
-    state.accounts.insert("id".to_owned(), ended);
+    state.ledger.accounts.insert("id".to_owned(), ended);
     assert_eq!(check(&state, &uri(), &fresh(), BODY).unwrap_err().code(), "UnrecognizedClientException");
 }
 
