@@ -14,3 +14,12 @@ pub(crate) fn story(error: &SignError) -> String {
     }
     told
 }
+
+/// That none of these texts has any of these secrets in it.
+pub(crate) fn assert_silent(told: &[String], secrets: &[&str]) {
+    for text in told {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}

@@ -14,5 +14,6 @@ mod faults;
 mod local;
 mod redirector;
 mod service_stand;
+mod service_suite;
 mod stand;
 mod token;

@@ -23,6 +23,8 @@ pub(crate) trait StandIn: Send {
     fn heal(&self);
     fn stop(&mut self);
     fn start_again(&mut self) -> io::Result<()>;
+    /// How often a signature was asked for; rehearsals do not count where they can be told.
+    fn signatures_asked(&self) -> usize;
 }
 
 /// A signer of the stand-in's key.

@@ -1,67 +1,39 @@
 //! What the service does to us while we run.
 
-use std::time::{Duration, Instant};
-
 use dvn_core::{error::SignErrorKind, ports::Signer};
 use dvn_testkit::aliyun_kms::{Fault, KeyState};
 
-use super::{DIGEST, SIGN, World, address, sign};
-use crate::errors::story;
+use super::{World, address};
+use crate::service_suite::{self as suite, DIGEST, sign};
 
 #[tokio::test]
 async fn what_passes_heals_within_the_call() {
     let world = World::new();
-    let signer = world.signer().await;
-    for fault in [
-        Fault::throttling(),
+    let faults = [
         Fault::error(400, "SignatureNonceUsed"),
         Fault::error(500, "InternalFailure"),
         Fault::error(503, "ServiceUnavailableTemporary"),
-        Fault::Html(502),
-        Fault::Html(403),
-        Fault::Truncated,
-        Fault::Empty,
-    ] {
-        let before = world.kms.asked(SIGN);
-        world.kms.fail_times(2, fault.clone());
-        assert_eq!(sign(&signer).await, Ok(()), "{fault:?}");
-        assert_eq!(world.asked_since(before), 3, "{fault:?}");
-    }
+    ];
+    suite::heals_within_the_call(&world.kms, &world.signer().await, &faults).await;
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again() {
     let world = World::new();
-    let signer = world.signer().await;
-    world.kms.fail_times(1, Fault::Hang);
-    let started = Instant::now();
-    assert_eq!(sign(&signer).await, Ok(()));
-    assert!(started.elapsed() >= Duration::from_secs(1), "after the attempt's own deadline");
+    suite::asks_again_for_a_lost_answer(&world.kms, &world.signer().await).await;
 }
 
 #[tokio::test]
 async fn throttling_that_lasts_is_told_as_such() {
     let world = World::new();
-    let signer = world.signer().await;
-    let before = world.kms.asked(SIGN);
-    world.kms.fail(Fault::throttling());
-    assert_eq!(sign(&signer).await, Err(SignErrorKind::Throttled));
-    assert_eq!(world.asked_since(before), 3);
-    world.kms.heal();
-    let patience = Fault::Error { status: 400, code: "Throttling.User".to_owned(), retry_after_ms: Some(60_000) };
-    world.kms.fail(patience);
-    assert_eq!(sign(&signer).await, Err(SignErrorKind::Throttled));
-    assert_eq!(world.asked_since(before), 4, "not asked again before it is time");
-    world.kms.heal();
-    assert_eq!(sign(&signer).await, Ok(()));
+    suite::keeps_the_pause_that_is_asked_for(&world.kms, &world.signer().await, "Throttling.User").await;
 }
 
 #[tokio::test]
 async fn refusals_are_not_tried_again() {
     use SignErrorKind::{Auth, Key};
     let world = World::new();
-    let signer = world.signer().await;
-    for (status, code, expected) in [
+    let cases = [
         (403, "Forbidden.NoPermission", Auth),
         (404, "InvalidAccessKeyId.NotFound", Auth),
         (400, "SignatureDoesNotMatch", Auth),
@@ -69,14 +41,28 @@ async fn refusals_are_not_tried_again() {
         (404, "Forbidden.KeyNotFound", Key),
         (409, "Rejected.Unavailable", Key),
         (400, "InvalidParameter", Key),
-    ] {
-        let before = world.kms.asked(SIGN);
-        world.kms.fail_times(1, Fault::error(status, code));
-        let error = signer.sign_digest(DIGEST).await.unwrap_err();
-        assert_eq!((error.kind(), world.asked_since(before)), (expected, 1), "{code}");
-        assert!(story(&error).contains(code), "{error:?}");
-    }
-    assert_eq!(sign(&signer).await, Ok(()), "given back, a right is used at once");
+    ];
+    suite::gives_up_at_refusals(&world.kms, &world.signer().await, &cases).await;
+}
+
+#[tokio::test]
+async fn nothing_wrong_comes_out() {
+    let world = World::new();
+    let further = [(Fault::Noise, "neither DER nor 64 bytes")];
+    suite::lets_nothing_wrong_out(&world.kms, &world.signer().await, &further).await;
+}
+
+#[tokio::test]
+async fn a_stopped_key_is_not_asked() {
+    let world = World::new();
+    suite::does_not_ask_with_a_stopped_key(&world.kms, &world.signer().await).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_left_alone() {
+    let mut world = World::new();
+    let signer = world.signer().await;
+    suite::leaves_a_dead_service_alone(&mut world.kms, &signer).await;
 }
 
 #[tokio::test]
@@ -98,42 +84,4 @@ async fn bare_bytes_are_understood() {
     world.kms.fail_times(1, Fault::Bare);
     let signature = signer.sign_digest(DIGEST).await.unwrap();
     assert_eq!(dvn_core::signature::check(DIGEST, &signature, address()), Ok(()));
-}
-
-#[tokio::test]
-async fn nothing_wrong_comes_out() {
-    let world = World::new();
-    let signer = world.signer().await;
-    for fault in [Fault::OtherKey, Fault::OtherDigest, Fault::Noise] {
-        let before = world.kms.asked(SIGN);
-        world.kms.fail_times(1, fault.clone());
-        assert_eq!(sign(&signer).await, Err(SignErrorKind::Integrity), "{fault:?}");
-        assert_eq!(world.asked_since(before), 1, "people must see it");
-    }
-    assert_eq!(sign(&signer).await, Ok(()));
-}
-
-#[tokio::test]
-async fn a_stopped_key_is_not_asked() {
-    let world = World::new();
-    let signer = world.signer().await;
-    world.kms.fail(Fault::OneNonce);
-    assert_eq!(sign(&signer).await, Ok(()), "one signature gives nothing away");
-    assert!(signer.sign_digest(!DIGEST).await.is_err());
-    world.kms.heal();
-    let before = world.kms.asked(SIGN);
-    assert_eq!(sign(&signer).await, Err(SignErrorKind::Integrity));
-    assert_eq!(world.asked_since(before), 0);
-}
-
-#[tokio::test]
-async fn a_service_that_is_gone_is_left_alone() {
-    let mut world = World::new();
-    let signer = world.signer().await;
-    world.kms.stop();
-    for _ in 0..3 {
-        assert_eq!(sign(&signer).await, Err(SignErrorKind::Unavailable));
-    }
-    let error = signer.sign_digest(DIGEST).await.unwrap_err();
-    assert!(story(&error).contains("failed too often"), "the breaker is open: {error:?}");
 }

@@ -10,8 +10,11 @@ use dvn_core::{
 use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 use dvn_testkit::aliyun_kms::{ACCESS_KEY_ID, Fault, KeyName, KeyState};
 
-use super::{SIGN, World, access_key, address, sign};
-use crate::{clock::Slow, errors::story};
+use super::{SIGN, World, access_key, address};
+use crate::{
+    clock::Slow,
+    service_suite::{kind_of, sign},
+};
 
 async fn refused(config: AliyunKmsConfig) -> SignError {
     AliyunKmsSigner::open(config).await.unwrap_err()
@@ -19,9 +22,7 @@ async fn refused(config: AliyunKmsConfig) -> SignError {
 
 /// The kind, if the story has this in it.
 async fn kind(config: AliyunKmsConfig, part: &str) -> SignErrorKind {
-    let error = refused(config).await;
-    assert!(story(&error).contains(part), "{part} is not in {}", story(&error));
-    error.kind()
+    kind_of(refused(config).await, part)
 }
 
 #[tokio::test]

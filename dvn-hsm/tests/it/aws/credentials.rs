@@ -10,7 +10,8 @@ use dvn_hsm::{AwsCredentials, AwsKmsSigner};
 use dvn_testkit::aws_kms::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 use self::child::Child;
-use super::{World, sign};
+use super::World;
+use crate::service_suite::sign;
 
 const ROLE: &str = "dvn-node";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -44,7 +45,8 @@ fn a_profile_of_the_shared_files_is_taken_with_the_process_that_it_names() {
     let (file, answer) = (folder.path().join("config"), folder.path().join("answer"));
     let key = format!(r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}"}}"#);
     fs::write(&answer, key).unwrap();
-    fs::write(&file, format!("[profile dvn]\ncredential_process = cat {}\n", answer.display())).unwrap();
+    // Slower than all attempts of a call together.
+    fs::write(&file, format!("[profile dvn]\ncredential_process = sleep 4; cat {}\n", answer.display())).unwrap();
     let variables = [("AWS_CONFIG_FILE", file.to_str().unwrap()), ("AWS_PROFILE", "dvn")];
     let mut child = Child::start(&world, &variables);
     assert_eq!((child.tell("open"), child.tell("sign")), ("ok".to_owned(), "ok".to_owned()));

@@ -22,7 +22,8 @@ use k256::{
 };
 use reqwest::Url;
 
-use super::{DIGEST, access_key};
+use super::access_key;
+use crate::service_suite::DIGEST;
 
 fn client(url: &Url) -> Client {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "test");

@@ -7,7 +7,7 @@ use dvn_core::{error::SignError, ports::Signer};
 use dvn_hsm::{AwsKmsConfig, AwsKmsSigner, testing::conformance};
 use dvn_testkit::aws_kms::{AwsKms, Fault};
 
-use super::{World, address};
+use super::{SIGN, World, address};
 use crate::service_stand::{DEADLINE, Opens, ServiceStand, StandIn};
 
 impl StandIn for AwsKms {
@@ -29,6 +29,10 @@ impl StandIn for AwsKms {
 
     fn start_again(&mut self) -> io::Result<()> {
         Self::start_again(self)
+    }
+
+    fn signatures_asked(&self) -> usize {
+        self.asked(SIGN)
     }
 }
 

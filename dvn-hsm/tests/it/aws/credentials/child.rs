@@ -13,8 +13,8 @@ use dvn_hsm::{AwsCredentials, AwsKmsConfig, AwsKmsSigner};
 use dvn_testkit::aws_kms::REGION;
 use tokio::time;
 
-use super::super::{DIGEST, World};
-use crate::{clock::Later, errors::story};
+use super::super::World;
+use crate::{clock::Later, errors::story, service_suite::DIGEST};
 
 /// Says where the service is, and so that this process is the child.
 const ENDPOINT: &str = "DVN_HSM_TEST_AWS_ENDPOINT";
