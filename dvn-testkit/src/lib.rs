@@ -69,6 +69,10 @@
 //! [`AliyunKms`](aliyun_kms::AliyunKms) and [`AwsKms`](aws_kms::AwsKms) stand in for the key management services of
 //! Alibaba Cloud and AWS: they check the signature of every request, sign with secp256k1 keys, and fail or lie when they
 //! are told to.
+#![cfg_attr(
+    feature = "gcp_kms",
+    doc = "[`GcpKms`](gcp_kms::GcpKms) does the same for Google Cloud's, over gRPC, with the feature `gcp_kms`."
+)]
 //!
 //! # What it does not do
 //!
@@ -85,6 +89,8 @@ pub mod anvil;
 pub mod aws_kms;
 pub mod contracts;
 pub mod devnet;
+#[cfg(feature = "gcp_kms")]
+pub mod gcp_kms;
 pub mod keys;
 pub mod moto;
 pub mod node;

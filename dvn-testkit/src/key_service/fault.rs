@@ -58,12 +58,18 @@ impl Fault {
     }
 }
 
-/// The faults that wait for their requests.
-#[derive(Debug, Default)]
-pub(crate) struct Rules(Vec<Rule>);
+/// The faults that wait for their requests; a service may have more kinds of them.
+#[derive(Debug)]
+pub(crate) struct Rules<F = Fault>(Vec<Rule<F>>);
 
-impl Rules {
-    pub(crate) fn push(&mut self, rule: Rule) {
+impl<F> Default for Rules<F> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<F: Clone> Rules<F> {
+    pub(crate) fn push(&mut self, rule: Rule<F>) {
         self.0.push(rule);
     }
 
@@ -72,7 +78,7 @@ impl Rules {
     }
 
     /// What goes wrong with this action, if a rule says so. Its turn is used up.
-    pub(crate) fn fault(&mut self, action: &str) -> Option<Fault> {
+    pub(crate) fn fault(&mut self, action: &str) -> Option<F> {
         let mut rules = self.0.iter_mut();
         let rule = rules.find_map(|rule| rule.fires(action).then_some(rule))?;
         Some(rule.fault.clone())
@@ -81,14 +87,14 @@ impl Rules {
 
 /// A fault for some requests.
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub(crate) struct Rule<F = Fault> {
     action: String,
     left: u32,
-    fault: Fault,
+    fault: F,
 }
 
-impl Rule {
-    pub(crate) fn new(action: &str, times: u32, fault: Fault) -> Self {
+impl<F> Rule<F> {
+    pub(crate) fn new(action: &str, times: u32, fault: F) -> Self {
         Self { action: action.to_owned(), left: times, fault }
     }
 
