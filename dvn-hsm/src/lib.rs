@@ -12,6 +12,7 @@
     feature = "aliyun_kms",
     doc = "| `aliyun_kms` | [`AliyunKmsSigner`] | in Alibaba Cloud's Key Management Service |"
 )]
+#![cfg_attr(feature = "gcp_kms", doc = "| `gcp_kms` | [`GcpKmsSigner`] | in Google Cloud's Key Management Service |")]
 #![cfg_attr(
     feature = "test-util",
     doc = "| `test-util` | [`testing`] | none: the conformance suite for signing devices |"
@@ -65,15 +66,17 @@
 mod aliyun_kms;
 #[cfg(feature = "aws_kms")]
 mod aws_kms;
-#[cfg(any(feature = "local", feature = "pkcs11", feature = "aliyun_kms", feature = "aws_kms"))]
+#[cfg(any(feature = "local", feature = "pkcs11", feature = "aliyun_kms", feature = "aws_kms", feature = "gcp_kms"))]
 mod ecdsa;
+#[cfg(feature = "gcp_kms")]
+mod gcp_kms;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 #[cfg(feature = "pkcs11")]
 pub mod provision;
-#[cfg(any(feature = "aliyun_kms", feature = "aws_kms"))]
+#[cfg(any(feature = "aliyun_kms", feature = "aws_kms", feature = "gcp_kms"))]
 mod service;
 #[cfg(feature = "pkcs11")]
 pub mod softhsm;
@@ -84,6 +87,8 @@ pub mod testing;
 pub use aliyun_kms::{AliyunConfigError, AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner};
 #[cfg(feature = "aws_kms")]
 pub use aws_kms::{AwsConfigError, AwsCredentials, AwsKmsConfig, AwsKmsSigner};
+#[cfg(feature = "gcp_kms")]
+pub use gcp_kms::{GcpConfigError, GcpCredentials, GcpKmsConfig, GcpKmsSigner};
 #[cfg(feature = "local")]
 pub use local::{LocalKeyError, LocalSigner};
 #[cfg(feature = "pkcs11")]

@@ -10,7 +10,9 @@ mod bucket;
 mod failure;
 pub(crate) mod key;
 mod limits;
+#[cfg(any(feature = "aliyun_kms", feature = "aws_kms"))]
 pub(crate) mod refusal;
+#[cfg(any(feature = "aliyun_kms", feature = "aws_kms"))]
 pub(crate) mod wallet;
 
 use std::time::Duration;
@@ -63,6 +65,7 @@ impl Service {
         let started = Instant::now();
         let mut attempt = 0_u32;
         let mut last: Option<Failure> = None;
+        let mut was_corrupted = false;
         loop {
             let pass = match self.breaker.pass(Instant::now()) {
                 Ok(pass) => pass,
@@ -75,7 +78,10 @@ impl Service {
                 Err(failure) => failure,
             };
             let pause = self.pause(attempt, &failure);
-            if !failure.is_passing() || attempt >= self.limits.attempts || pause >= self.left(started) {
+            let is_first_corruption = failure.is_corruption() && !was_corrupted;
+            was_corrupted |= failure.is_corruption();
+            let may_pass = failure.is_passing() || is_first_corruption;
+            if !may_pass || attempt >= self.limits.attempts || pause >= self.left(started) {
                 return Err(failure.into_error(&self.key));
             }
             tracing::debug!(key = %self.key, error = %failure, attempt, "key service failed, another attempt follows");

@@ -12,17 +12,25 @@ pub(crate) struct Failure {
     kind: SignErrorKind,
     cause: String,
     after: Duration,
+    is_corruption: bool,
 }
 
 impl Failure {
     /// A failure of this class.
     pub(crate) fn new(kind: SignErrorKind, cause: impl Into<String>) -> Self {
-        Self { kind, cause: cause.into(), after: Duration::ZERO }
+        Self { kind, cause: cause.into(), after: Duration::ZERO, is_corruption: false }
     }
 
     /// A passing failure of the service or the way to it.
     pub(crate) fn unavailable(cause: impl Into<String>) -> Self {
         Self::new(SignErrorKind::Unavailable, cause)
+    }
+
+    /// An answer, or our request, that was changed on the way, as its checksum tells: once that happens, and is then
+    /// `Integrity`.
+    #[cfg(any(feature = "gcp_kms", test))]
+    pub(crate) fn corrupted(cause: impl Into<String>) -> Self {
+        Self { is_corruption: true, ..Self::new(SignErrorKind::Integrity, cause) }
     }
 
     /// With the pause that the service asks for.
@@ -45,6 +53,11 @@ impl Failure {
     /// must be seen by people.
     pub(super) const fn is_passing(&self) -> bool {
         matches!(self.kind(), SignErrorKind::Unavailable | SignErrorKind::Timeout | SignErrorKind::Throttled)
+    }
+
+    /// Whether it was changed on the way, for which one other attempt is made.
+    pub(super) const fn is_corruption(&self) -> bool {
+        self.is_corruption
     }
 
     /// Whether the service is out of order, for all that is known.

@@ -87,6 +87,20 @@ async fn what_lasts_is_tried_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_changed_on_the_way_is_tried_once_more() {
+    let corrupted = || Failure::corrupted("scripted");
+    let scripted = Scripted::new(limits(), [corrupted()]);
+    assert_eq!(scripted.call().await.unwrap(), 1);
+    let outage = failed(SignErrorKind::Unavailable);
+    for answers in [vec![corrupted(); 9], vec![corrupted(), outage, corrupted(), corrupted()]] {
+        let expected = answers.iter().rposition(|answer| *answer != corrupted()).map_or(2, |_| 3);
+        let scripted = Scripted::new(Limits { attempts: 9, ..limits() }, answers);
+        let error = scripted.call().await.unwrap_err();
+        assert_eq!((error.kind(), scripted.asked()), (SignErrorKind::Integrity, expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hang_ends_each_attempt_and_the_call() {
     let service = Service::new("key", Limits { deadline: SECOND * 5 / 2, ..limits() });
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! The signers against real devices, a key in memory and SoftHSM with and without faults in between, and against a
-//! stand-in for a key service.
+//! The signers against real devices, a key in memory and SoftHSM with and without faults in between, and against
+//! stand-ins for key services.
 //!
 //! SoftHSM reads its configuration from the environment when it is initialised, so each of its cases runs in a process of
 //! its own, which this binary starts from itself.
@@ -11,6 +11,7 @@ mod child;
 mod clock;
 mod errors;
 mod faults;
+mod gcp;
 mod local;
 mod redirector;
 mod service_stand;
