@@ -1,6 +1,7 @@
-//! What the stories share: a local network to play on, this project's parts over its chains, and an executor who
-//! finishes what a DVN began. The stories themselves are the programs in `src/bin`.
+//! What the stories share: a local network to play on, this project's parts over its chains, an executor who
+//! finishes what a DVN began, and what is done with a signing device. The stories themselves are the programs in `src/bin`.
 
+pub mod device;
 pub mod executor;
 pub mod network;
 pub mod parts;

@@ -10,11 +10,13 @@
 //! `DVN_AWS_ENDPOINT` names another endpoint than the region's own, as that of a VPC.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
-use std::{env, error::Error};
+use std::env;
 
-use alloy_primitives::{B256, keccak256};
-use dvn_core::{ports::Signer, signature};
-use dvn_examples::Failure;
+use alloy_primitives::keccak256;
+use dvn_examples::{
+    Failure,
+    device::{refuse, sign},
+};
 use dvn_hsm::{AwsCredentials, AwsKmsConfig, AwsKmsSigner};
 use dvn_testkit::aws_kms::{ACCESS_KEY_ID, AwsKms, Fault, KeyState, REGION, SECRET_ACCESS_KEY};
 
@@ -63,29 +65,4 @@ async fn play() -> Result<(), Failure> {
     println!("and enables it again:");
     kms.set_state(&key, KeyState::Enabled);
     sign(&signer).await
-}
-
-async fn sign(signer: &AwsKmsSigner) -> Result<(), Failure> {
-    let digest = digest();
-    let signature = signer.sign_digest(digest).await?;
-    signature::check(digest, &signature, signer.address())?;
-    println!("  {digest} is signed by {}", signer.address());
-    Ok(())
-}
-
-/// What nobody may use must not come out.
-async fn refuse(signer: &AwsKmsSigner) -> Result<(), Failure> {
-    match signer.sign_digest(digest()).await {
-        Ok(_) => Err("it came out".into()),
-        Err(error) => {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            println!("  {error}{cause}");
-            Ok(())
-        }
-    }
-}
-
-/// Of no protocol: a DVN's attestor makes real ones, and nothing else may.
-fn digest() -> B256 {
-    keccak256("an example of a digest")
 }

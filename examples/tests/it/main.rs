@@ -5,6 +5,7 @@ use std::process::Command;
 
 use dvn_testkit::{
     aws_kms::{ACCESS_KEY_ID, AwsKms, REGION, SECRET_ACCESS_KEY},
+    gcp_kms::GcpKms,
     toolchain::Toolchain,
 };
 
@@ -68,4 +69,23 @@ fn a_key_that_the_environment_names_is_used() {
     command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     let told = printed(&mut command);
     assert_eq!((lines(&told, "signed by 0x").len(), kms.asked("Sign")), (1, 2), "{told}");
+}
+
+#[test]
+fn a_key_of_google_cloud_kms_signs_and_gives_out_nothing_wrong() {
+    let told = printed(Command::new(env!("CARGO_BIN_EXE_gcp_kms")).env_remove("DVN_GCP_KEY"));
+    assert_eq!(lines(&told, "is signed by 0x").len(), 4, "{told}");
+    assert_eq!(lines(&told, "does not recover to the key's address").len(), 1, "{told}");
+    assert_eq!(lines(&told, "state DISABLED").len(), 1, "{told}");
+}
+
+#[test]
+fn a_key_of_google_cloud_kms_that_the_environment_names_is_used() {
+    let kms = GcpKms::start().unwrap();
+    let key = kms.create_key([7; 32]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gcp_kms"));
+    command.env("DVN_GCP_KEY", key.resource()).env("DVN_GCP_ENDPOINT", kms.url().as_str());
+    let told = printed(&mut command);
+    let asked = (kms.asked("ListCryptoKeyVersions"), kms.asked("AsymmetricSign"));
+    assert_eq!((lines(&told, "is signed by 0x").len(), asked), (1, (0, 2)), "{told}");
 }
