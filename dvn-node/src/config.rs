@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+#[cfg(feature = "gcp-kms")]
+pub use self::key::Gcp;
 #[cfg(feature = "aliyun")]
 pub use self::key::{Aliyun, AliyunCredentials};
 #[cfg(feature = "aws-kms")]

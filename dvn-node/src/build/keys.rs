@@ -4,6 +4,8 @@
 mod aliyun;
 #[cfg(feature = "aws-kms")]
 mod aws_kms;
+#[cfg(feature = "gcp-kms")]
+mod gcp;
 
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use dvn_core::{
 use dvn_hsm::AliyunConfigError;
 #[cfg(feature = "aws-kms")]
 use dvn_hsm::AwsConfigError;
+#[cfg(feature = "gcp-kms")]
+use dvn_hsm::GcpConfigError;
 use dvn_hsm::{LocalKeyError, LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions, SessionsOutOfRange};
 use thiserror::Error;
 
@@ -76,6 +80,15 @@ pub enum KeyError {
         /// Why.
         source: AwsConfigError,
     },
+    /// The way to Google Cloud.
+    #[cfg(feature = "gcp-kms")]
+    #[error("{path}.gcp cannot be used")]
+    Gcp {
+        /// Where it is configured.
+        path: String,
+        /// Why.
+        source: GcpConfigError,
+    },
     /// The number of sessions.
     #[error("{path}.sessions")]
     Sessions {
@@ -112,6 +125,8 @@ impl KeyError {
             Self::Aliyun { .. } => false,
             #[cfg(feature = "aws-kms")]
             Self::AwsKms { .. } => false,
+            #[cfg(feature = "gcp-kms")]
+            Self::Gcp { .. } => false,
             Self::Local { .. } | Self::Sessions { .. } | Self::Panicked { .. } => false,
         }
     }
@@ -147,6 +162,8 @@ pub(crate) async fn open(key: &Key, path: String) -> Result<Arc<dyn Signer>, Key
         Device::Aliyun(key) => Arc::new(aliyun::open(key, &path).await?),
         #[cfg(feature = "aws-kms")]
         Device::AwsKms(key) => Arc::new(aws_kms::open(key, &path).await?),
+        #[cfg(feature = "gcp-kms")]
+        Device::Gcp(key) => Arc::new(gcp::open(key, &path).await?),
     };
     match key.address {
         Some(expected) if expected != signer.address() => {

@@ -41,6 +41,8 @@ fn key(key: &Key) -> String {
         Device::AwsKms(key) => format!("`{}` in AWS KMS, {}", key.key_id, key.region),
         #[cfg(feature = "aliyun")]
         Device::Aliyun(key) => format!("`{}` in Aliyun KMS, {}", key.key_id, key.region),
+        #[cfg(feature = "gcp-kms")]
+        Device::Gcp(key) => format!("`{}/{}` in Google Cloud KMS, {}", key.key_ring, key.key_name, key.location),
         Device::Local { .. } => "a key in memory".to_owned(),
     }
 }

@@ -4,8 +4,10 @@
 mod aliyun;
 #[cfg(feature = "aws-kms")]
 mod aws_kms;
+#[cfg(feature = "gcp-kms")]
+mod gcp;
 mod names;
-#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
+#[cfg(any(feature = "aliyun", feature = "aws-kms", feature = "gcp-kms"))]
 mod service;
 
 use std::path::PathBuf;
@@ -17,7 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::aliyun::{Aliyun, AliyunCredentials};
 #[cfg(feature = "aws-kms")]
 pub use self::aws_kms::{AwsCredentials, AwsKms};
-use super::{reader::Section, scalar, secret_url::SecretUrl};
+#[cfg(feature = "gcp-kms")]
+pub use self::gcp::Gcp;
+use super::{reader::Section, scalar};
 
 /// A key and the device that holds it.
 #[derive(Clone, Debug)]
@@ -41,6 +45,9 @@ pub enum Device {
     /// In Alibaba Cloud's Key Management Service.
     #[cfg(feature = "aliyun")]
     Aliyun(Box<Aliyun>),
+    /// In Google Cloud's Key Management Service.
+    #[cfg(feature = "gcp-kms")]
+    Gcp(Box<Gcp>),
     /// In the memory of this process. For dev alone.
     Local {
         /// 32 bytes in hex.
@@ -98,7 +105,7 @@ impl Provider {
             Self::Pkcs11 => &["library", "token_label", "key_label", "pin_env", "pin_file", "sessions"],
             Self::AwsKms => &names::AWS_KMS,
             Self::Aliyun => &names::ALIYUN,
-            Self::Gcp => &["project", "location", "key_ring", "key_name", "key_version", "endpoint"],
+            Self::Gcp => &names::GCP,
             Self::Local => &["private_key_env", "private_key_file"],
         }
     }
@@ -138,6 +145,8 @@ impl Key {
             (Device::Aliyun(a), Device::Aliyun(b)) => a.is_same(b),
             #[cfg(feature = "aws-kms")]
             (Device::AwsKms(a), Device::AwsKms(b)) => a.is_same(b),
+            #[cfg(feature = "gcp-kms")]
+            (Device::Gcp(a), Device::Gcp(b)) => a.is_same(b),
             (Device::Local { private_key: a }, Device::Local { private_key: b }) => {
                 a.expose_secret() == b.expose_secret()
             }
@@ -167,11 +176,14 @@ fn read_chosen(section: &mut Section<'_>, word: &str, provider: Provider) -> Opt
         Provider::AwsKms => aws_kms::read(block),
         #[cfg(feature = "aliyun")]
         Provider::Aliyun => aliyun::read(block),
+        #[cfg(feature = "gcp-kms")]
+        Provider::Gcp => gcp::read(block),
         #[cfg(not(feature = "aws-kms"))]
         Provider::AwsKms => refuse(block, provider),
         #[cfg(not(feature = "aliyun"))]
         Provider::Aliyun => refuse(block, provider),
-        Provider::Gcp => read_service(block, &["project", "location", "key_ring", "key_name"], &["key_version"]),
+        #[cfg(not(feature = "gcp-kms"))]
+        Provider::Gcp => refuse(block, provider),
     }
 }
 
@@ -204,26 +216,10 @@ fn read_local(mut block: Section<'_>) -> Option<Device> {
     Some(Device::Local { private_key: private_key? })
 }
 
-const ABSENT: &str = "this provider is not in this build: choose another one";
-
 /// Of a build without this provider.
-#[cfg(not(all(feature = "aliyun", feature = "aws-kms")))]
+#[cfg(not(all(feature = "aliyun", feature = "aws-kms", feature = "gcp-kms")))]
 fn refuse(block: Section<'_>, provider: Provider) -> Option<Device> {
-    block.reader.problem(&block.place, ABSENT);
+    block.reader.problem(&block.place, "this provider is not in this build: choose another one");
     block.skip(provider.keys());
-    None
-}
-
-/// A key management service: its block is checked whole, and then refused.
-fn read_service(mut block: Section<'_>, needed: &[&str], optional: &[&str]) -> Option<Device> {
-    for key in needed {
-        block.needed(key, "a part of the key's name", scalar::text);
-    }
-    for key in optional {
-        block.parsed(key, scalar::text);
-    }
-    block.parsed("endpoint", |text| SecretUrl::parse(text, &["https", "http"]));
-    block.reader.problem(&block.place, ABSENT);
-    block.finish();
     None
 }

@@ -46,6 +46,11 @@ fn env() -> FakeEnv {
         ("HSM_PIN", "user:s3cret"),
         ("AK_ID", "LTAI-s3cret"),
         ("/etc/kms-ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
+        (
+            "/run/secrets/gcp.json",
+            r#"{"type":"service_account","project_id":"p","client_email":"dvn@p.iam.gserviceaccount.com",
+                "private_key_id":"s3cret","private_key":"s3cret"}"#,
+        ),
         ("GAS_PIN", "s3cret-too"),
         ("DVN_DEV_KEY", "s3cret-key"),
         ("/run/secrets/gas-pin", "s3cret-in-a-file\n"),

@@ -45,3 +45,7 @@ pub(super) const AWS_KMS: [&str; 11] = {
     let [id_env, id_file, secret_env, secret_file, token_env, token_file] = AWS_ACCESS_KEY;
     ["region", "key_id", "endpoint", "fips", "ca_file", id_env, id_file, secret_env, secret_file, token_env, token_file]
 };
+
+/// All keys of `gcp`.
+pub(super) const GCP: [&str; 7] =
+    ["project", "location", "key_ring", "key_name", "key_version", "endpoint", "credentials_file"];

@@ -1,12 +1,12 @@
 //! What the blocks of key services have in common.
 
-use std::path::Path;
+#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
+use {super::super::scalar, secrecy::SecretString, std::path::Path};
 
-use secrecy::SecretString;
-
-use super::super::{reader::Section, scalar, secret_url::SecretUrl};
+use super::super::{reader::Section, secret_url::SecretUrl};
 
 /// An access key's id, its secret, and the token of a lent one.
+#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
 pub(super) type AccessKey = (SecretString, SecretString, Option<SecretString>);
 
 /// `None` where it is wrong.
@@ -21,6 +21,7 @@ pub(super) fn endpoint(block: &mut Section<'_>) -> Option<Option<SecretUrl>> {
 }
 
 /// The text of `ca_file`; `None` where it is wrong.
+#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
 pub(super) fn ca(block: &mut Section<'_>) -> Option<Option<String>> {
     if block.optional("ca_file").is_none() {
         return Some(None);
@@ -40,6 +41,7 @@ pub(super) fn ca(block: &mut Section<'_>) -> Option<Option<String>> {
 }
 
 /// The access key whose id, secret and token are called so.
+#[cfg(any(feature = "aliyun", feature = "aws-kms"))]
 pub(super) fn access_key(block: &mut Section<'_>, [id, secret, token]: [&str; 3]) -> Option<AccessKey> {
     let (id, secret) = (block.needed_secret(id), block.needed_secret(secret));
     let has_token = block.has(&format!("{token}_env")) || block.has(&format!("{token}_file"));
