@@ -94,6 +94,7 @@ pub mod gcp_kms;
 pub mod keys;
 pub mod moto;
 pub mod node;
+pub mod pkcs11_shim;
 pub mod proxy;
 pub mod rpc;
 pub mod softhsm;

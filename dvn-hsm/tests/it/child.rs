@@ -1,13 +1,14 @@
 //! Runs one case in a process of its own, with an empty SoftHSM and, if asked for, the fault-injecting shim before it.
 
 use std::{
-    env, fs, io,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use alloy_primitives::Address;
 use dvn_hsm::{Pkcs11Config, Pkcs11Signer, provision::Provisioner, softhsm};
+use dvn_testkit::pkcs11_shim::{Pkcs11Shim, ShimError};
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
@@ -16,7 +17,6 @@ pub(crate) const KEY: &str = "dvn-signing-key";
 pub(crate) const PIN: &str = "user-314159";
 
 const FOLDER_VARIABLE: &str = "DVN_HSM_TEST_FOLDER";
-const SHIM_SOURCE: &str = include_str!("shim.c");
 
 /// What a case runs in: a folder with SoftHSM's tokens and the shim's switches.
 pub(crate) struct World {
@@ -37,21 +37,20 @@ pub(crate) fn with_shim(name: &str, case: impl FnOnce(&World)) {
 fn run(name: &str, shim: bool, case: impl FnOnce(&World)) {
     if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
         let folder = PathBuf::from(folder);
-        let shim_library = folder.join("shim.so");
-        let module = if shim { shim_library } else { softhsm::locate().unwrap() };
+        let module = if shim { Pkcs11Shim::at(&folder).library() } else { softhsm::locate().unwrap() };
         return case(&World { folder, module });
     }
     let folder = tempfile::tempdir().unwrap();
     let Some(softhsm) = softhsm::locate() else { return skip("SoftHSM") };
-    if shim && !compile_shim(folder.path()) {
+    if shim && let Err(error) = Pkcs11Shim::compile(folder.path()) {
+        assert!(matches!(error, ShimError::NoCompiler), "{error}");
         return skip("a C compiler");
     }
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(FOLDER_VARIABLE, folder.path())
         .env("SOFTHSM2_CONF", write_configuration(folder.path()))
-        .env("SHIM_TARGET", softhsm)
-        .env("SHIM_FOLDER", folder.path())
+        .envs(Pkcs11Shim::at(folder.path()).environment(&softhsm))
         .output()
         .unwrap();
     let shown = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -75,22 +74,6 @@ fn write_configuration(folder: &Path) -> PathBuf {
     let text = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
     fs::write(&file, text).unwrap();
     file
-}
-
-fn compile_shim(folder: &Path) -> bool {
-    let source = folder.join("shim.c");
-    fs::write(&source, SHIM_SOURCE).unwrap();
-    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let arguments = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"];
-    let status = Command::new(compiler).args(arguments).arg(folder.join("shim.so")).arg(&source).arg("-ldl").status();
-    match status {
-        Ok(status) => {
-            assert!(status.success(), "the shim does not compile");
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => unreachable!("{error}"),
-    }
 }
 
 pub(crate) fn secret(text: &str) -> SecretString {
@@ -131,25 +114,8 @@ impl World {
         self.folder.join("tokens")
     }
 
-    /// Turns a switch of the shim on: a file whose name says what happens and whose text says how.
-    pub(crate) fn switch(&self, name: &str, text: &str) {
-        // Moved into place whole, since the shim may look at any moment.
-        let draft = self.folder.join("draft");
-        fs::write(&draft, text).unwrap();
-        fs::rename(draft, self.folder.join(name)).unwrap();
-    }
-
-    /// Turns a switch off; one that is not on stays off.
-    pub(crate) fn switch_off(&self, name: &str) {
-        match fs::remove_file(self.folder.join(name)) {
-            Ok(()) => {}
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{name}: {error}"),
-        }
-    }
-
-    /// How often the shim saw this function called.
-    pub(crate) fn calls(&self, function: &str) -> usize {
-        let log = fs::read_to_string(self.folder.join("calls")).unwrap_or_default();
-        log.lines().filter(|line| *line == function).count()
+    /// The shim and its switches.
+    pub(crate) fn shim(&self) -> Pkcs11Shim {
+        Pkcs11Shim::at(&self.folder)
     }
 }

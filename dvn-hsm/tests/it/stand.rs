@@ -50,13 +50,13 @@ impl Stand for TokenStand<'_> {
 
     fn trouble(&self, trouble: Trouble) -> bool {
         match trouble {
-            Trouble::Hangs => self.world.switch("Sign.hang", ""),
-            Trouble::Throttled { times: u32::MAX } => self.world.switch("SignInit.rv", "06"), // CKR_FUNCTION_FAILED
+            Trouble::Hangs => self.world.shim().switch("Sign.hang", ""),
+            Trouble::Throttled { times: u32::MAX } => self.world.shim().switch("SignInit.rv", "06"), // CKR_FUNCTION_FAILED
             Trouble::Refused => {
-                self.world.switch("Login.rv", "a0"); // CKR_PIN_INCORRECT
-                self.world.switch("SignInit.rv", "101"); // CKR_USER_NOT_LOGGED_IN
+                self.world.shim().switch("Login.rv", "a0"); // CKR_PIN_INCORRECT
+                self.world.shim().switch("SignInit.rv", "101"); // CKR_USER_NOT_LOGGED_IN
             }
-            Trouble::WrongSignature => self.world.switch("Sign.flip", ""),
+            Trouble::WrongSignature => self.world.shim().switch("Sign.flip", ""),
             Trouble::Gone => {
                 fs::rename(self.world.tokens(), self.away()).unwrap();
                 fs::create_dir(self.world.tokens()).unwrap();
@@ -68,7 +68,7 @@ impl Stand for TokenStand<'_> {
 
     fn heal(&self) {
         for switch in ["Sign.hang", "Sign.flip", "SignInit.rv", "Login.rv"] {
-            self.world.switch_off(switch);
+            self.world.shim().switch_off(switch);
         }
         if self.away().is_dir() {
             fs::remove_dir(self.world.tokens()).unwrap();
