@@ -64,7 +64,10 @@
 //! # }
 //! ```
 //!
-//! # Key services
+//! # Devices that fail and lie
+//!
+//! [`Pkcs11Shim`](pkcs11_shim::Pkcs11Shim) stands in front of a PKCS#11 token, such as the [`SoftHsm`](softhsm::SoftHsm)
+//! that is made here with known keys: it hangs, fails with any return value, mixes up keys and repeats nonces.
 //!
 //! [`AliyunKms`](aliyun_kms::AliyunKms) and [`AwsKms`](aws_kms::AwsKms) stand in for the key management services of
 //! Alibaba Cloud and AWS: they check the signature of every request, sign with secp256k1 keys, and fail or lie when they

@@ -8,7 +8,11 @@ use std::{
 
 use alloy_primitives::Address;
 use dvn_hsm::{Pkcs11Config, Pkcs11Signer, provision::Provisioner, softhsm};
-use dvn_testkit::pkcs11_shim::{Pkcs11Shim, ShimError};
+use dvn_testkit::{
+    keys::Key,
+    pkcs11_shim::{Pkcs11Shim, ShimError},
+    softhsm::SoftHsm,
+};
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
@@ -29,7 +33,7 @@ pub(crate) fn plain(name: &str, case: impl FnOnce(&World)) {
     run(name, false, case);
 }
 
-/// As [`plain`], with the shim between the signer and SoftHSM.
+/// As [`plain`], with the shim between the signer and SoftHSM, which refuses what AWS CloudHSM refuses.
 pub(crate) fn with_shim(name: &str, case: impl FnOnce(&World)) {
     run(name, true, case);
 }
@@ -42,15 +46,19 @@ fn run(name: &str, shim: bool, case: impl FnOnce(&World)) {
     }
     let folder = tempfile::tempdir().unwrap();
     let Some(softhsm) = softhsm::locate() else { return skip("SoftHSM") };
-    if shim && let Err(error) = Pkcs11Shim::compile(folder.path()) {
-        assert!(matches!(error, ShimError::NoCompiler), "{error}");
-        return skip("a C compiler");
+    if shim {
+        match Pkcs11Shim::compile(folder.path(), &softhsm) {
+            Ok(shim) => shim.refuse_read_only_sessions(),
+            Err(error) => {
+                assert!(matches!(error, ShimError::NoCompiler), "{error}");
+                return skip("a C compiler");
+            }
+        }
     }
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(FOLDER_VARIABLE, folder.path())
         .env("SOFTHSM2_CONF", write_configuration(folder.path()))
-        .envs(Pkcs11Shim::at(folder.path()).environment(&softhsm))
         .output()
         .unwrap();
     let shown = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -99,6 +107,11 @@ impl World {
     /// Makes the token and its key.
     pub(crate) fn provision(&self) -> Address {
         self.provisioner().generate_key(TOKEN, &secret(PIN), KEY, &[1]).unwrap()
+    }
+
+    /// Makes the token with these keys, which the test knows too.
+    pub(crate) fn import(&self, keys: &[(&str, &Key)]) {
+        SoftHsm::create(&self.folder, PIN, keys).unwrap();
     }
 
     pub(crate) fn config(&self) -> Pkcs11Config {

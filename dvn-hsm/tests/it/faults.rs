@@ -8,6 +8,7 @@ use dvn_core::{
     ports::Signer,
 };
 use dvn_hsm::{Pkcs11Config, Pkcs11Signer, Sessions};
+use dvn_testkit::pkcs11_shim::{Function, rv};
 use tokio::task::JoinSet;
 
 use crate::child::{KEY, TOKEN, World, block_on, secret, with_shim};
@@ -36,11 +37,11 @@ fn sign(signer: &Pkcs11Signer) -> Result<(), SignErrorKind> {
 fn a_wrong_pin_is_tried_once() {
     with_shim("faults::a_wrong_pin_is_tried_once", |world| {
         world.provision();
-        let before = world.shim().calls("Login");
+        let before = world.shim().calls(Function::Login);
         let error =
             Pkcs11Signer::open(Pkcs11Config::new(world.module(), TOKEN, KEY, secret("wrong-161803"))).unwrap_err();
         assert_eq!(error.kind(), SignErrorKind::Auth);
-        assert_eq!(world.shim().calls("Login"), before + 1);
+        assert_eq!(world.shim().calls(Function::Login), before + 1);
     });
 }
 
@@ -49,24 +50,23 @@ fn a_pin_refused_while_running_stops_the_key() {
     with_shim("faults::a_pin_refused_while_running_stops_the_key", |world| {
         world.provision();
         let signer = Pkcs11Signer::open(patient(world).with_sessions(Sessions::try_new(4).unwrap())).unwrap();
-        let before = world.shim().calls("Login");
-        world.shim().switch("SignInit.rv", "101"); // CKR_USER_NOT_LOGGED_IN
-        world.shim().switch("Login.rv", "a0"); // CKR_PIN_INCORRECT
-        world.shim().switch("SignInit.hang", "");
+        let before = world.shim().calls(Function::Login);
+        world.shim().answer(Function::SignInit, rv::USER_NOT_LOGGED_IN);
+        world.shim().answer(Function::Login, rv::PIN_INCORRECT);
+        world.shim().hang(Function::SignInit);
         let auth = Err(SignErrorKind::Auth);
-        let inside = world.shim().calls("SignInit");
+        let inside = world.shim().calls(Function::SignInit);
         thread::scope(|scope| {
             let waiting = [(); 4].map(|()| scope.spawn(|| sign(&signer)));
-            wait_until(|| world.shim().calls("SignInit") == inside + 4);
-            world.shim().switch_off("SignInit.hang");
+            wait_until(|| world.shim().calls(Function::SignInit) == inside + 4);
+            world.shim().release(Function::SignInit);
             assert_eq!(waiting.map(|thread| thread.join().ok()), [Some(auth); 4]);
         });
-        assert_eq!(world.shim().calls("Login"), before + 1, "four sessions, one attempt");
-        world.shim().switch_off("SignInit.rv");
-        world.shim().switch_off("Login.rv");
-        let signed = world.shim().calls("SignInit");
+        assert_eq!(world.shim().calls(Function::Login), before + 1, "four sessions, one attempt");
+        world.shim().heal();
+        let signed = world.shim().calls(Function::SignInit);
         assert_eq!(sign(&signer), auth, "stays stopped");
-        assert_eq!((world.shim().calls("Login"), world.shim().calls("SignInit")), (before + 1, signed));
+        assert_eq!((world.shim().calls(Function::Login), world.shim().calls(Function::SignInit)), (before + 1, signed));
         drop(signer);
         assert_eq!(sign(&Pkcs11Signer::open(patient(world)).unwrap()), Ok(()), "made anew it works");
     });
@@ -86,16 +86,26 @@ async fn one(signer: &Pkcs11Signer) -> Result<(), SignErrorKind> {
 fn passing_failures_heal_within_the_call() {
     with_shim("faults::passing_failures_heal_within_the_call", |world| {
         let signer = open(world);
-        let finalized = world.shim().calls("Finalize");
+        let finalized = world.shim().calls(Function::Finalize);
         // A failed C_Sign leaves the session with an active operation for ever, so these need a new session.
-        for rv in ["05", "06", "30", "31", "50", "90", "b0", "b3", "80000001"] {
-            for function in ["Sign", "SignInit"] {
-                world.shim().switch(&format!("{function}.once"), rv);
-                assert_eq!(sign(&signer), Ok(()), "{function} {rv}");
-                assert_eq!(sign(&signer), Ok(()), "after {function} {rv}");
+        for rv in [
+            rv::GENERAL_ERROR,
+            rv::FUNCTION_FAILED,
+            rv::DEVICE_ERROR,
+            rv::DEVICE_MEMORY,
+            rv::FUNCTION_CANCELED,
+            rv::OPERATION_ACTIVE,
+            rv::SESSION_CLOSED,
+            rv::SESSION_HANDLE_INVALID,
+            rv::VENDOR_DEFINED + 1,
+        ] {
+            for function in [Function::Sign, Function::SignInit] {
+                world.shim().answer_times(function, 1, rv);
+                assert_eq!(sign(&signer), Ok(()), "{function:?} {rv:x}");
+                assert_eq!(sign(&signer), Ok(()), "after {function:?} {rv:x}");
             }
         }
-        assert_eq!(world.shim().calls("Finalize"), finalized, "a new session is enough");
+        assert_eq!(world.shim().calls(Function::Finalize), finalized, "a new session is enough");
     });
 }
 
@@ -103,14 +113,14 @@ fn passing_failures_heal_within_the_call() {
 fn a_lost_login_heals_within_the_call() {
     with_shim("faults::a_lost_login_heals_within_the_call", |world| {
         let signer = open(world);
-        let finalized = world.shim().calls("Finalize");
-        for rv in ["60", "82", "101"] {
-            let before = world.shim().calls("Login");
-            world.shim().switch("SignInit.once", rv);
-            assert_eq!(sign(&signer), Ok(()), "{rv}");
-            assert_eq!(world.shim().calls("Login"), before + 1, "{rv}");
+        let finalized = world.shim().calls(Function::Finalize);
+        for rv in [rv::KEY_HANDLE_INVALID, rv::OBJECT_HANDLE_INVALID, rv::USER_NOT_LOGGED_IN] {
+            let before = world.shim().calls(Function::Login);
+            world.shim().answer_times(Function::SignInit, 1, rv);
+            assert_eq!(sign(&signer), Ok(()), "{rv:x}");
+            assert_eq!(world.shim().calls(Function::Login), before + 1, "{rv:x}");
         }
-        assert_eq!(world.shim().calls("Finalize"), finalized);
+        assert_eq!(world.shim().calls(Function::Finalize), finalized);
     });
 }
 
@@ -119,13 +129,13 @@ fn a_lost_token_heals_within_the_call() {
     with_shim("faults::a_lost_token_heals_within_the_call", |world| {
         let signer = open(world);
         let other = Pkcs11Signer::open(patient(world)).unwrap();
-        world.shim().switch("SignInit.once", "e0"); // CKR_TOKEN_NOT_PRESENT
+        world.shim().answer_times(Function::SignInit, 1, rv::TOKEN_NOT_PRESENT);
         assert_eq!(sign(&signer), Ok(()));
-        assert_eq!(world.shim().calls("Finalize"), 1);
+        assert_eq!(world.shim().calls(Function::Finalize), 1);
         assert_eq!(sign(&other), Ok(()), "the other key of the library finds its way back by itself");
-        world.shim().switch("SignInit.once", "e0");
+        world.shim().answer_times(Function::SignInit, 1, rv::TOKEN_NOT_PRESENT);
         assert_eq!(sign(&signer), Err(SignErrorKind::Unavailable), "not again at once");
-        assert_eq!(world.shim().calls("Finalize"), 1);
+        assert_eq!(world.shim().calls(Function::Finalize), 1);
         assert_eq!(sign(&signer), Ok(()));
     });
 }
@@ -135,10 +145,11 @@ fn handles_from_before_a_restart_are_neither_used_nor_closed() {
     with_shim("faults::handles_from_before_a_restart_are_neither_used_nor_closed", |world| {
         let signer = open(world);
         let [busy, idle] = [(); 2].map(|()| Pkcs11Signer::open(patient(world)).unwrap());
-        world.shim().switch("SignInit.once", "e0"); // CKR_TOKEN_NOT_PRESENT
+        world.shim().answer_times(Function::SignInit, 1, rv::TOKEN_NOT_PRESENT);
         assert_eq!(sign(&signer), Ok(()));
         // The library numbers its sessions from the start again, so an old number is now somebody else's session.
-        let calls = || ["OpenSession", "SignInit", "CloseSession"].map(|function| world.shim().calls(function));
+        let watched = [Function::OpenSession, Function::SignInit, Function::CloseSession];
+        let calls = || watched.map(|function| world.shim().calls(function));
         let [opened, signed, closed] = calls();
         assert_eq!(sign(&busy), Ok(()));
         assert_eq!(calls(), [opened + 1, signed + 1, closed]);
@@ -154,14 +165,14 @@ fn handles_from_before_a_restart_are_neither_used_nor_closed() {
 fn a_lasting_failure_is_taken_for_load_at_first() {
     with_shim("faults::a_lasting_failure_is_taken_for_load_at_first", |world| {
         let signer = open(world);
-        world.shim().switch("SignInit.rv", "06"); // CKR_FUNCTION_FAILED, which AWS CloudHSM answers when it is busy
+        world.shim().answer(Function::SignInit, rv::FUNCTION_FAILED);
         for _ in 0..3 {
             assert_eq!(sign(&signer), Err(SignErrorKind::Unavailable));
-            assert_eq!(world.shim().calls("Finalize"), 0);
+            assert_eq!(world.shim().calls(Function::Finalize), 0);
         }
         assert_eq!(sign(&signer), Err(SignErrorKind::Unavailable));
-        assert_eq!(world.shim().calls("Finalize"), 1, "the strongest remedy in the end");
-        world.shim().switch_off("SignInit.rv");
+        assert_eq!(world.shim().calls(Function::Finalize), 1, "the strongest remedy in the end");
+        world.shim().heal();
         assert_eq!(sign(&signer), Ok(()));
     });
 }
@@ -170,12 +181,19 @@ fn a_lasting_failure_is_taken_for_load_at_first() {
 fn what_cannot_heal_is_not_tried_again() {
     with_shim("faults::what_cannot_heal_is_not_tried_again", |world| {
         let signer = open(world);
-        for rv in ["68", "70", "71", "63", "62", "140"] {
-            let before = world.shim().calls("SignInit");
-            world.shim().switch("SignInit.rv", rv);
-            assert_eq!(sign(&signer), Err(SignErrorKind::Key), "{rv}");
-            assert_eq!(world.shim().calls("SignInit"), before + 1, "{rv}");
-            world.shim().switch_off("SignInit.rv");
+        for rv in [
+            rv::KEY_FUNCTION_NOT_PERMITTED,
+            rv::MECHANISM_INVALID,
+            rv::MECHANISM_PARAM_INVALID,
+            rv::KEY_TYPE_INCONSISTENT,
+            rv::KEY_SIZE_RANGE,
+            rv::CURVE_NOT_SUPPORTED,
+        ] {
+            let before = world.shim().calls(Function::SignInit);
+            world.shim().answer(Function::SignInit, rv);
+            assert_eq!(sign(&signer), Err(SignErrorKind::Key), "{rv:x}");
+            assert_eq!(world.shim().calls(Function::SignInit), before + 1, "{rv:x}");
+            world.shim().heal();
         }
         assert_eq!(sign(&signer), Ok(()));
     });
@@ -185,15 +203,15 @@ fn what_cannot_heal_is_not_tried_again() {
 fn a_wrong_signature_is_withheld() {
     with_shim("faults::a_wrong_signature_is_withheld", |world| {
         let signer = open(world);
-        let before = world.shim().calls("Sign");
-        world.shim().switch("Sign.flip", "");
+        let before = world.shim().calls(Function::Sign);
+        world.shim().flip();
         assert_eq!(sign(&signer), Err(SignErrorKind::Integrity));
-        assert_eq!(world.shim().calls("Sign"), before + 1, "not tried again by itself");
-        world.shim().switch_off("Sign.flip");
+        assert_eq!(world.shim().calls(Function::Sign), before + 1, "not tried again by itself");
+        world.shim().heal();
         assert_eq!(sign(&signer), Ok(()));
-        let sessions = world.shim().calls("OpenSession");
+        let sessions = world.shim().calls(Function::OpenSession);
         assert_eq!(sign(&signer), Ok(()));
-        assert_eq!(world.shim().calls("OpenSession"), sessions, "a good session is kept");
+        assert_eq!(world.shim().calls(Function::OpenSession), sessions, "a good session is kept");
     });
 }
 
@@ -202,8 +220,8 @@ fn the_deadline_holds_and_the_queue_is_bounded() {
     with_shim("faults::the_deadline_holds_and_the_queue_is_bounded", |world| {
         world.provision();
         let signer = Pkcs11Signer::open(patient(world).with_deadline(Duration::from_millis(300))).unwrap();
-        let before = world.shim().calls("Sign");
-        world.shim().switch("Sign.hang", "");
+        let before = world.shim().calls(Function::Sign);
+        world.shim().hang(Function::Sign);
         let signer = Arc::new(signer);
         let kinds = block_on(async {
             let calls = (0..100).map(|_| Arc::clone(&signer)).map(|signer| async move { one(&signer).await });
@@ -212,13 +230,13 @@ fn the_deadline_holds_and_the_queue_is_bounded() {
         let count = |kind| kinds.iter().filter(|result| **result == Err(kind)).count();
         assert_eq!(count(SignErrorKind::Timeout) + count(SignErrorKind::Throttled), 100, "{kinds:?}");
         assert!(count(SignErrorKind::Throttled) >= 35, "64 wait and one is at the device");
-        world.shim().switch_off("Sign.hang");
+        world.shim().release(Function::Sign);
         let mut attempts = 1;
         while let Err(kind) = sign(&signer) {
             assert!(matches!(kind, SignErrorKind::Timeout | SignErrorKind::Throttled), "{kind:?}");
             attempts += 1;
         }
-        let signed = world.shim().calls("Sign") - before;
+        let signed = world.shim().calls(Function::Sign) - before;
         assert!(signed <= 1 + attempts, "{signed} signatures: those whose callers left were not skipped");
     });
 }
@@ -228,19 +246,18 @@ fn the_library_is_not_finalised_under_a_call() {
     with_shim("faults::the_library_is_not_finalised_under_a_call", |world| {
         let stuck = open(world);
         let other = Pkcs11Signer::open(patient(world)).unwrap();
-        world.shim().switch("Sign.hang", "");
-        let before = world.shim().calls("Sign");
+        world.shim().hang(Function::Sign);
+        let before = world.shim().calls(Function::Sign);
         thread::scope(|scope| {
             let waiting = scope.spawn(|| sign(&stuck));
-            wait_until(|| world.shim().calls("Sign") > before);
-            world.shim().switch("SignInit.rv", "e0"); // CKR_TOKEN_NOT_PRESENT
+            wait_until(|| world.shim().calls(Function::Sign) > before);
+            world.shim().answer(Function::SignInit, rv::TOKEN_NOT_PRESENT);
             let error = try_sign(&other).unwrap_err();
             assert_eq!(error.kind(), SignErrorKind::Unavailable);
             let reason = error.source().map(ToString::to_string).unwrap_or_default();
             assert!(reason.contains("another call has not returned"), "{reason}");
-            assert_eq!(world.shim().calls("Finalize"), 0);
-            world.shim().switch_off("SignInit.rv");
-            world.shim().switch_off("Sign.hang");
+            assert_eq!(world.shim().calls(Function::Finalize), 0);
+            world.shim().heal();
             assert_eq!(waiting.join().ok(), Some(Ok(())));
         });
         assert_eq!(sign(&other), Ok(()));

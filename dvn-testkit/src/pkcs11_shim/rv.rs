@@ -1,0 +1,44 @@
+//! Return values of PKCS#11 2.40 that devices are known to fail with.
+
+/// `CKR_GENERAL_ERROR`.
+pub const GENERAL_ERROR: u64 = 0x05;
+/// `CKR_FUNCTION_FAILED`, which AWS CloudHSM answers when it is busy.
+pub const FUNCTION_FAILED: u64 = 0x06;
+/// `CKR_DEVICE_ERROR`.
+pub const DEVICE_ERROR: u64 = 0x30;
+/// `CKR_DEVICE_MEMORY`.
+pub const DEVICE_MEMORY: u64 = 0x31;
+/// `CKR_FUNCTION_CANCELED`.
+pub const FUNCTION_CANCELED: u64 = 0x50;
+/// `CKR_KEY_HANDLE_INVALID`.
+pub const KEY_HANDLE_INVALID: u64 = 0x60;
+/// `CKR_KEY_SIZE_RANGE`.
+pub const KEY_SIZE_RANGE: u64 = 0x62;
+/// `CKR_KEY_TYPE_INCONSISTENT`.
+pub const KEY_TYPE_INCONSISTENT: u64 = 0x63;
+/// `CKR_KEY_FUNCTION_NOT_PERMITTED`.
+pub const KEY_FUNCTION_NOT_PERMITTED: u64 = 0x68;
+/// `CKR_MECHANISM_INVALID`.
+pub const MECHANISM_INVALID: u64 = 0x70;
+/// `CKR_MECHANISM_PARAM_INVALID`.
+pub const MECHANISM_PARAM_INVALID: u64 = 0x71;
+/// `CKR_OBJECT_HANDLE_INVALID`.
+pub const OBJECT_HANDLE_INVALID: u64 = 0x82;
+/// `CKR_OPERATION_ACTIVE`.
+pub const OPERATION_ACTIVE: u64 = 0x90;
+/// `CKR_PIN_INCORRECT`.
+pub const PIN_INCORRECT: u64 = 0xa0;
+/// `CKR_PIN_LOCKED`.
+pub const PIN_LOCKED: u64 = 0xa4;
+/// `CKR_SESSION_CLOSED`.
+pub const SESSION_CLOSED: u64 = 0xb0;
+/// `CKR_SESSION_HANDLE_INVALID`.
+pub const SESSION_HANDLE_INVALID: u64 = 0xb3;
+/// `CKR_TOKEN_NOT_PRESENT`.
+pub const TOKEN_NOT_PRESENT: u64 = 0xe0;
+/// `CKR_USER_NOT_LOGGED_IN`.
+pub const USER_NOT_LOGGED_IN: u64 = 0x101;
+/// `CKR_CURVE_NOT_SUPPORTED`.
+pub const CURVE_NOT_SUPPORTED: u64 = 0x140;
+/// The first of the vendors' own.
+pub const VENDOR_DEFINED: u64 = 0x8000_0000;
