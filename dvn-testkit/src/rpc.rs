@@ -11,6 +11,9 @@ use url::Url;
 
 const POLL: Duration = Duration::from_millis(5);
 
+/// Requests in one batch: a local node answers as many within a fraction of a second.
+const BATCH: usize = 100;
+
 /// A guard against waiting for ever for a node that mines nothing, far above any interval that tests use.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -72,9 +75,24 @@ impl Rpc {
     /// As for [`Rpc::request`]; [`RpcError::Reverted`] when the function reverts; [`RpcError::Abi`] when the answer
     /// has another shape.
     pub async fn call<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, RpcError> {
-        let request = json!({ "to": to, "data": Bytes::from(call.abi_encode()) });
-        let answer: Bytes = self.request("eth_call", (request, "latest")).await?;
-        C::abi_decode_returns(&answer).map_err(|source| RpcError::Abi { what: C::SIGNATURE, source })
+        let answer: Bytes = self.request("eth_call", view(to, call)).await?;
+        decode::<C>(&answer)
+    }
+
+    /// Calls view functions of one kind at the latest block, a hundred in one HTTP request; the answers in the same order.
+    ///
+    /// # Errors
+    /// As for [`Rpc::call`], for the first call that fails.
+    pub async fn call_each<C: SolCall>(&self, calls: &[(Address, C)]) -> Result<Vec<C::Return>, RpcError> {
+        let requests: Vec<_> = calls.iter().map(|(to, call)| view(*to, call)).collect();
+        let mut answers = Vec::with_capacity(calls.len());
+        for some in requests.chunks(BATCH) {
+            let some: Vec<Bytes> = self.batch("eth_call", some).await?;
+            for answer in &some {
+                answers.push(decode::<C>(answer)?);
+            }
+        }
+        Ok(answers)
     }
 
     /// The height of the latest block.
@@ -120,6 +138,14 @@ impl Rpc {
         let filter: Value = json!({ "fromBlock": "earliest", "address": address, "topics": [E::SIGNATURE_HASH] });
         self.request("eth_getLogs", (filter,)).await
     }
+}
+
+fn view<C: SolCall>(to: Address, call: &C) -> (Value, &'static str) {
+    (json!({ "to": to, "data": Bytes::from(call.abi_encode()) }), "latest")
+}
+
+fn decode<C: SolCall>(answer: &Bytes) -> Result<C::Return, RpcError> {
+    C::abi_decode_returns(answer).map_err(|source| RpcError::Abi { what: C::SIGNATURE, source })
 }
 
 /// What can be the parameters of a request: tuples and arrays of plain data are.

@@ -46,11 +46,18 @@ impl World {
     }
 }
 
+/// The service with one key, for the tests of all devices.
+pub(crate) fn service() -> (AliyunKms, AliyunKmsConfig) {
+    let world = World::new();
+    let config = world.config();
+    (world.kms, config)
+}
+
 fn access_key() -> AliyunCredentials {
     AliyunCredentials::access_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into())
 }
 
-fn address() -> Address {
+pub(crate) fn address() -> Address {
     Address::from_private_key(&SigningKey::from_slice(&[7; 32]).unwrap())
 }
 

@@ -27,7 +27,7 @@ const LOCKS_AFTER: usize = 5;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
-struct TokenStand<'a> {
+pub(crate) struct TokenStand<'a> {
     world: &'a World,
     config: Pkcs11Config,
     key: Key,
@@ -36,7 +36,7 @@ struct TokenStand<'a> {
 }
 
 impl<'a> TokenStand<'a> {
-    fn new(world: &'a World) -> Self {
+    pub(crate) fn new(world: &'a World) -> Self {
         let key = keys::signer(0);
         world.import(&[(KEY, &key)]);
         let config = world.config().with_deadline(DEADLINE);

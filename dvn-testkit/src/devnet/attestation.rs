@@ -114,4 +114,18 @@ impl Chain {
         let answer = self.rpc().call(self.addresses().dvn, &Dvn::verifySignaturesCall { hash, signatures }).await?;
         Ok((answer.valid, answer.error))
     }
+
+    /// [`Chain::verify_signatures`] for many hashes with their signatures, in a few requests; the answers in their order.
+    ///
+    /// # Errors
+    /// When the node cannot be reached.
+    pub async fn verify_each(&self, signed: &[(B256, Bytes)]) -> Result<Vec<(bool, u8)>, DevnetError> {
+        let dvn = self.addresses().dvn;
+        let calls = signed.iter().map(|(hash, signatures)| {
+            let call = Dvn::verifySignaturesCall { hash: *hash, signatures: signatures.clone() };
+            (dvn, call)
+        });
+        let answers = self.rpc().call_each(&calls.collect::<Vec<_>>()).await?;
+        Ok(answers.into_iter().map(|answer| (answer.valid, answer.error)).collect())
+    }
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     OtherName,
     /// A signature with a high s.
     HighS,
+    /// A signature whose r begins with a zero byte, so that its DER is shorter than usual.
+    Short,
     /// A signature as 64 bytes, without DER.
     Bare,
     /// A signature over another digest.
