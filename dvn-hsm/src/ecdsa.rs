@@ -9,11 +9,12 @@ use std::sync::{
 };
 
 use alloy_primitives::{Address, B256, Signature};
-use dvn_core::{
-    error::{SignError, SignErrorKind},
-    signature::check,
-};
+use dvn_core::error::{SignError, SignErrorKind};
 use k256::ecdsa::Signature as Scalars;
+use secp256k1::{
+    Message,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
 
 use self::nonces::{SeenNonces, Verdict};
 
@@ -67,12 +68,13 @@ impl Release {
         Ok(signature)
     }
 
-    /// Finds the parity by trial, which is the comparison with the address as well.
+    /// Finds the parity by trial, which is the comparison with the address as well. A device does not tell it, and
+    /// libsecp256k1 recovers several times faster than the crate that the attestor checks signatures with once more.
     fn with_parity(&self, low: Scalars, digest: B256) -> Result<Signature, SignError> {
-        [false, true]
+        [(RecoveryId::Zero, false), (RecoveryId::One, true)]
             .into_iter()
-            .map(|parity| Signature::from_signature_and_parity(low, parity))
-            .find(|signature| check(digest, signature, self.address).is_ok())
+            .find(|(id, _)| recovered(low, *id, digest) == Some(self.address))
+            .map(|(_, parity)| Signature::from_signature_and_parity(low, parity))
             .ok_or_else(|| self.wrong("it does not recover to the key's address over this digest"))
     }
 
@@ -93,6 +95,16 @@ impl Release {
     fn wrong(&self, detail: &str) -> SignError {
         SignError::new(SignErrorKind::Integrity).key(&self.label).because(detail)
     }
+}
+
+/// Who signed, with the contract's strictness: a high s is nobody's, although it recovers.
+fn recovered(scalars: Scalars, id: RecoveryId, digest: B256) -> Option<Address> {
+    if scalars.normalize_s().is_some() {
+        return None;
+    }
+    let signature = RecoverableSignature::from_compact(&scalars.to_bytes(), id).ok()?;
+    let [_, point @ ..] = signature.recover(Message::from_digest(digest.0)).ok()?.serialize_uncompressed();
+    Some(Address::from_raw_public_key(&point))
 }
 
 const STOPPED: &str = "it used one nonce for two digests, the key may be known to others and must be replaced";
