@@ -22,6 +22,7 @@ mod actions;
 mod auth;
 mod keys;
 mod metadata;
+mod request;
 mod state;
 
 use std::io;
@@ -31,7 +32,10 @@ use axum::{
     routing::{get, post, put},
 };
 
-pub use self::keys::{KeyName, KeyState};
+pub use self::{
+    keys::{KeyName, KeyState},
+    request::Request,
+};
 use self::state::State;
 pub use crate::key_service::Fault;
 use crate::key_service::{self, Account, Server, controls};

@@ -78,7 +78,7 @@ fn covers(signed: &str, headers: &HeaderMap) -> bool {
     is_signed("host") && ours.into_iter().all(is_signed)
 }
 
-fn canonical(uri: &Uri, headers: &HeaderMap, signed: &str) -> Option<String> {
+pub(super) fn canonical(uri: &Uri, headers: &HeaderMap, signed: &str) -> Option<String> {
     let mut parameters = parameters(uri);
     parameters.sort();
     let pairs = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
@@ -100,7 +100,7 @@ fn encode(text: &str) -> String {
     encoded.replace('+', "%20").replace('*', "%2A").replace("%7E", "~")
 }
 
-fn expected(secret: &str, canonical: &str) -> Option<String> {
+pub(super) fn expected(secret: &str, canonical: &str) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(canonical))).as_bytes());
     Some(hex(&mac.finalize().into_bytes()))

@@ -1,0 +1,105 @@
+//! The devices, each with what it does without us.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use alloy_primitives::{Address, B256};
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    mechanism::Mechanism,
+    object::{Attribute, ObjectClass},
+    session::UserType,
+};
+use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner, LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions};
+use dvn_testkit::{
+    aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms},
+    keys,
+    softhsm::{SoftHsm, TOKEN_LABEL},
+};
+use k256::ecdsa::SigningKey;
+use secp256k1::{
+    Message,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
+use tokio::runtime::Handle;
+
+use crate::measure::{Pair, Raw};
+
+pub(crate) const KEY: &str = "dvn-signing-key";
+pub(crate) const PIN: &str = "user-314159";
+
+pub(crate) struct Device {
+    pub(crate) name: &'static str,
+    /// What is measured beside it.
+    pub(crate) raw_is: &'static str,
+    /// How much of the raw rate it should reach, in percent. A stand-in answers in less than a hundredth of the time that
+    /// a service takes, so that what is ours weighs a hundred times as much: no aim there.
+    pub(crate) aim: Option<u32>,
+    /// The signer and the raw device for so many in flight, within a runtime.
+    pub(crate) open: Box<dyn Fn(usize) -> Pair>,
+}
+
+pub(crate) fn local() -> Device {
+    let open = |in_flight| -> Pair {
+        let key = keys::signer(0);
+        let signer = LocalSigner::from_hex_secret(key.secret().to_string().into()).unwrap();
+        let secret = SigningKey::from_slice(key.secret().as_slice()).unwrap();
+        let one = |_| {
+            let (secret, address) = (secret.clone(), key.address());
+            Box::new(move |digest| sign_and_recover(&secret, digest, address)) as Box<dyn FnMut(B256) + Send>
+        };
+        (Arc::new(signer), Raw::Threads((0..in_flight).map(one).collect()))
+    };
+    Device { name: "local", raw_is: "a loop that signs and recovers", aim: Some(95), open: Box::new(open) }
+}
+
+fn sign_and_recover(secret: &SigningKey, digest: B256, address: Address) {
+    let (scalars, _) = secret.sign_prehash_recoverable(digest.as_slice()).unwrap();
+    let is_ours = |id| {
+        let signature = RecoverableSignature::from_compact(&scalars.to_bytes(), id).unwrap();
+        let point = signature.recover(Message::from_digest(digest.0)).unwrap().serialize_uncompressed();
+        Address::from_raw_public_key(&point[1..]) == address
+    };
+    assert!(is_ours(RecoveryId::Zero) || is_ours(RecoveryId::One));
+}
+
+pub(crate) fn pkcs11() -> Device {
+    let open = |in_flight| -> Pair {
+        let library = SoftHsm::library().unwrap();
+        let config = Pkcs11Config::new(&library, TOKEN_LABEL, KEY, PIN.into());
+        let signer = Pkcs11Signer::open(config.with_sessions(Sessions::try_new(in_flight).unwrap())).unwrap();
+        let pkcs11 = Pkcs11::new(library).unwrap();
+        // The signer has initialised it, and is logged in.
+        drop(pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)));
+        (Arc::new(signer), Raw::Threads((0..in_flight).map(|_| raw_session(&pkcs11)).collect()))
+    };
+    Device { name: "pkcs11 (SoftHSM)", raw_is: "C_Sign in as many sessions", aim: Some(90), open: Box::new(open) }
+}
+
+fn raw_session(pkcs11: &Pkcs11) -> Box<dyn FnMut(B256) + Send> {
+    let is_ours = |slot: &_| pkcs11.get_token_info(*slot).is_ok_and(|info| info.label() == TOKEN_LABEL);
+    let slot = pkcs11.get_slots_with_token().unwrap().into_iter().find(is_ours).unwrap();
+    let session = pkcs11.open_rw_session(slot).unwrap();
+    drop(session.login(UserType::User, Some(&PIN.into())));
+    let named = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(KEY.into())];
+    let key = session.find_objects(&named).unwrap()[0];
+    Box::new(move |digest| drop(session.sign(&Mechanism::Ecdsa, key, digest.as_slice()).unwrap()))
+}
+
+pub(crate) fn aliyun_kms() -> Device {
+    let kms = Arc::new(AliyunKms::start().unwrap());
+    let key = kms.create_key([7; 32]);
+    let open = move |_| -> Pair {
+        let credentials = AliyunCredentials::access_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into());
+        let config = AliyunKmsConfig::at(kms.url().clone(), &key.id, credentials);
+        let unlimited = config.with_requests_per_second(NonZeroU32::MAX);
+        let signer = Handle::current().block_on(AliyunKmsSigner::open(unlimited)).unwrap();
+        let (kms, key, http) = (Arc::clone(&kms), key.clone(), reqwest::Client::builder().no_proxy().build().unwrap());
+        let raw = move |digest: B256| {
+            let request = kms.signing_request(&key, digest.0);
+            let sent = http.post(request.url).headers(request.headers).body(Vec::new()).send();
+            Box::pin(async move { assert!(sent.await.unwrap().bytes().await.unwrap().starts_with(b"{\"KeyId\"")) }) as _
+        };
+        (Arc::new(signer), Raw::Tasks(Arc::new(raw)))
+    };
+    Device { name: "aliyun_kms (stand-in)", raw_is: "HTTP with signed requests", aim: None, open: Box::new(open) }
+}
