@@ -11,6 +11,7 @@ mod config;
 mod connection;
 pub(crate) mod fault;
 pub(crate) mod library;
+mod queue;
 pub(crate) mod token;
 mod worker;
 
@@ -18,7 +19,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -35,6 +36,7 @@ use tokio::{sync::oneshot, time::timeout};
 pub use self::config::{Pkcs11Config, Sessions, SessionsOutOfRange};
 use self::{
     connection::Connection,
+    queue::{Entrance, Refused, bounded},
     worker::{Job, Worker},
 };
 
@@ -51,7 +53,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Pkcs11Signer {
     connection: Arc<Connection>,
     /// Only the drop takes it.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Entrance<Job>>,
     /// Disconnected when the last thread has closed its session.
     threads: Mutex<Receiver<Never>>,
     deadline: Duration,
@@ -75,11 +77,10 @@ impl Pkcs11Signer {
     pub fn open(config: Pkcs11Config) -> Result<Self, SignError> {
         let (sessions, deadline, label) = (config.sessions.count(), config.deadline, config.key_label.clone());
         let connection = Arc::new(Connection::open(config)?);
-        let (jobs, queue) = sync_channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
-        let first = Worker::new(Arc::clone(&connection), Arc::clone(&queue));
+        let (jobs, queue) = bounded(QUEUE);
+        let first = Worker::new(Arc::clone(&connection), queue.clone());
         let tested = self_test(first, connection.address())?;
-        let others = (1..sessions).map(|_| Worker::new(Arc::clone(&connection), Arc::clone(&queue)));
+        let others = (1..sessions).map(|_| Worker::new(Arc::clone(&connection), queue.clone()));
         let (alive, threads) = sync_channel(0);
         for worker in [tested].into_iter().chain(others) {
             spawn(worker, alive.clone())
@@ -121,9 +122,9 @@ impl Drop for Pkcs11Signer {
 impl Pkcs11Signer {
     fn enqueue(&self, job: Job) -> Result<(), SignError> {
         let gone = || self.error(SignErrorKind::Bug, "all threads of the device are gone");
-        self.jobs.as_ref().ok_or_else(gone)?.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => self.error(SignErrorKind::Throttled, "too many digests wait for a session"),
-            TrySendError::Disconnected(_) => gone(),
+        self.jobs.as_ref().ok_or_else(gone)?.add(job).map_err(|refused| match refused {
+            Refused::Full => self.error(SignErrorKind::Throttled, "too many digests wait for a session"),
+            Refused::Deserted => gone(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! A thread with a session: takes digests from the queue, signs them, and climbs the ladder of remedies when that fails.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc::Receiver};
+use std::sync::Arc;
 
 use alloy_primitives::{B256, Signature};
 use cryptoki::mechanism::Mechanism;
@@ -11,6 +11,7 @@ use super::{
     connection::{Connection, Seat},
     fault::{Fault, Remedy},
     library::Inside,
+    queue::Exit,
 };
 
 /// Failed signatures in a row after which a device that always says "failed" is no longer taken for a busy one.
@@ -27,7 +28,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Worker {
     connection: Arc<Connection>,
-    queue: Arc<Mutex<Receiver<Job>>>,
+    queue: Exit<Job>,
     seat: Option<Seat>,
     /// The library's generation at the last attempt.
     generation: u64,
@@ -35,13 +36,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) const fn new(connection: Arc<Connection>, queue: Arc<Mutex<Receiver<Job>>>) -> Self {
+    pub(super) const fn new(connection: Arc<Connection>, queue: Exit<Job>) -> Self {
         Self { connection, queue, seat: None, generation: 0, failures: 0 }
     }
 
     /// Signs until the signer is dropped.
     pub(super) fn run(mut self) {
-        while let Some(job) = self.next_job() {
+        while let Some(job) = self.queue.take() {
             // Nobody waits for those whose deadline passed in the queue.
             if !job.reply.is_closed() {
                 let result = self.sign(job.digest);
@@ -73,10 +74,6 @@ impl Worker {
         if let Some(seat) = self.seat.take() {
             seat.close(&self.connection.library().enter());
         }
-    }
-
-    fn next_job(&self) -> Option<Job> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
     }
 
     /// Every step is at least one stronger than the one that failed, so that there are four attempts at most.
