@@ -1,6 +1,11 @@
 //! The devices, each with what it does without us.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use cryptoki::{
@@ -13,6 +18,7 @@ use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner, LocalSigner, 
 use dvn_testkit::{
     aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms},
     keys,
+    pkcs11_shim::{Function, Pkcs11Shim},
     softhsm::{SoftHsm, TOKEN_LABEL},
 };
 use k256::ecdsa::SigningKey;
@@ -63,16 +69,26 @@ fn sign_and_recover(secret: &SigningKey, digest: B256, address: Address) {
 }
 
 pub(crate) fn pkcs11() -> Device {
-    let open = |in_flight| -> Pair {
-        let library = SoftHsm::library().unwrap();
+    pkcs11_at("pkcs11 (SoftHSM)", SoftHsm::library().unwrap())
+}
+
+/// As far away as a device in the same region: what is ours weighs as much as it does there.
+pub(crate) fn pkcs11_over_a_network(folder: &Path) -> Device {
+    let shim = Pkcs11Shim::compile(folder, &SoftHsm::library().unwrap()).unwrap();
+    shim.delay(Function::Sign, Duration::from_millis(2));
+    pkcs11_at("pkcs11 (SoftHSM, each C_Sign 2 ms later)", shim.library())
+}
+
+fn pkcs11_at(name: &'static str, library: PathBuf) -> Device {
+    let open = move |in_flight| -> Pair {
         let config = Pkcs11Config::new(&library, TOKEN_LABEL, KEY, PIN.into());
         let signer = Pkcs11Signer::open(config.with_sessions(Sessions::try_new(in_flight).unwrap())).unwrap();
-        let pkcs11 = Pkcs11::new(library).unwrap();
+        let pkcs11 = Pkcs11::new(&library).unwrap();
         // The signer has initialised it, and is logged in.
         drop(pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)));
         (Arc::new(signer), Raw::Threads((0..in_flight).map(|_| raw_session(&pkcs11)).collect()))
     };
-    Device { name: "pkcs11 (SoftHSM)", raw_is: "C_Sign in as many sessions", aim: Some(90), open: Box::new(open) }
+    Device { name, raw_is: "C_Sign in as many sessions", aim: Some(90), open: Box::new(open) }
 }
 
 fn raw_session(pkcs11: &Pkcs11) -> Box<dyn FnMut(B256) + Send> {

@@ -11,7 +11,11 @@
 mod devices;
 mod measure;
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use dvn_testkit::{keys, softhsm::SoftHsm};
 
@@ -40,10 +44,11 @@ fn main() {
 }
 
 /// A new device is one line here.
-fn measure_all(folder: &std::path::Path) {
+fn measure_all(folder: &Path) {
     measure(&devices::local());
     if folder.join("softhsm2.conf").is_file() {
         measure(&devices::pkcs11());
+        measure(&devices::pkcs11_over_a_network(folder));
     }
     measure(&devices::aliyun_kms());
 }

@@ -14,9 +14,9 @@ use dvn_core::ports::Signer;
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
-/// Many short turns, since somebody else may use the machine too.
-const TURNS: usize = 40;
-const TURN: Duration = Duration::from_millis(60);
+/// Several short turns, since somebody else may use the machine too.
+const TURNS: usize = 13;
+const TURN: Duration = Duration::from_millis(200);
 
 /// What the device does without us.
 pub(crate) enum Raw {
