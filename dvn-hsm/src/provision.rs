@@ -1,6 +1,7 @@
-//! Makes tokens and keys where they are used, for SoftHSM in development, tests and the demo.
+//! Makes tokens and keys where they are used: both for SoftHSM in development, tests and the demo, keys on any token that
+//! makes them with `C_GenerateKeyPair`.
 //!
-//! A production HSM is provisioned with its vendor's tools and ceremony instead. For SoftHSM the caller's process must have
+//! A production HSM is initialised with its vendor's tools and ceremony instead. For SoftHSM the caller's process must have
 //! been started with `SOFTHSM2_CONF`, see [`softhsm`](crate::softhsm).
 
 use std::{path::Path, sync::Arc};
@@ -9,7 +10,7 @@ use alloy_primitives::Address;
 use cryptoki::{
     error::{Error as CallError, RvError},
     mechanism::Mechanism,
-    object::{Attribute, ObjectClass},
+    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
     slot::Slot,
 };
@@ -102,12 +103,7 @@ impl Provisioner {
         id: &[u8],
     ) -> Result<Address, ProvisionError> {
         let inside = self.library.enter();
-        let slot = find_slot(inside.pkcs11(), Some(token_label))?;
-        let session = inside.pkcs11().open_rw_session(slot).map_err(Fault::from)?;
-        match session.login(UserType::User, Some(user_pin)) {
-            Ok(()) | Err(CallError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(error) => return Err(Fault::from(error).into()),
-        }
+        let session = log_in(&inside, token_label, user_pin)?;
         let any = KeyName { label: key_label, id: None };
         for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
             if count(&session, any, class)? > 0 {
@@ -116,6 +112,64 @@ impl Provisioner {
         }
         generate(&session, key_label, id)?;
         Ok(find_key(&session, KeyName { label: key_label, id: Some(id) })?.address)
+    }
+
+    /// What the token says about the only key of this label.
+    ///
+    /// # Errors
+    /// [`ProvisionError::Token`], also where there is no such key or more than one.
+    pub fn attributes(
+        &self,
+        token_label: &str,
+        user_pin: &SecretString,
+        key_label: &str,
+    ) -> Result<KeyAttributes, ProvisionError> {
+        let inside = self.library.enter();
+        let session = log_in(&inside, token_label, user_pin)?;
+        let key = find_key(&session, KeyName { label: key_label, id: None })?;
+        Ok(KeyAttributes::read(&session, key.private)?)
+    }
+}
+
+/// What a token says about a private key: the attributes that tell whether anybody else may have it. Those that the token
+/// does not show are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyAttributes(Vec<(&'static str, bool)>);
+
+impl KeyAttributes {
+    fn read(session: &Session, key: ObjectHandle) -> Result<Self, Fault> {
+        let wanted = [
+            AttributeType::Sign,
+            AttributeType::Sensitive,
+            AttributeType::AlwaysSensitive,
+            AttributeType::Extractable,
+            AttributeType::NeverExtractable,
+            AttributeType::Local,
+        ];
+        let named = |attribute| match attribute {
+            Attribute::Sign(is) => Some(("CKA_SIGN", is)),
+            Attribute::Sensitive(is) => Some(("CKA_SENSITIVE", is)),
+            Attribute::AlwaysSensitive(is) => Some(("CKA_ALWAYS_SENSITIVE", is)),
+            Attribute::Extractable(is) => Some(("CKA_EXTRACTABLE", is)),
+            Attribute::NeverExtractable(is) => Some(("CKA_NEVER_EXTRACTABLE", is)),
+            Attribute::Local(is) => Some(("CKA_LOCAL", is)),
+            _ => None,
+        };
+        Ok(Self(session.get_attributes(key, &wanted)?.into_iter().filter_map(named).collect()))
+    }
+
+    /// Each by its name in the standard.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+fn log_in(inside: &Inside<'_>, token_label: &str, user_pin: &SecretString) -> Result<Session, Fault> {
+    let slot = find_slot(inside.pkcs11(), Some(token_label))?;
+    let session = inside.pkcs11().open_rw_session(slot)?;
+    match session.login(UserType::User, Some(user_pin)) {
+        Ok(()) | Err(CallError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
+        Err(error) => Err(error.into()),
     }
 }
 

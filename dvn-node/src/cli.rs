@@ -12,6 +12,7 @@ mod gap;
 mod halt;
 mod heads;
 mod packet;
+mod provision;
 mod signer;
 mod status;
 mod table;

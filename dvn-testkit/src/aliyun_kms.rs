@@ -32,11 +32,11 @@ use axum::{
     routing::{get, post, put},
 };
 
+use self::state::State;
 pub use self::{
     keys::{KeyName, KeyState},
     request::Request,
 };
-use self::state::State;
 pub use crate::key_service::Fault;
 use crate::key_service::{self, Account, Server, controls};
 

@@ -80,6 +80,10 @@ fn provisioning_overwrites_nothing() {
         let generate = || provisioner.generate_key(TOKEN, &secret(PIN), KEY, &[1]);
         let address = generate().unwrap();
         assert!(matches!(generate().unwrap_err(), ProvisionError::KeyExists(_)));
+        let attributes = provisioner.attributes(TOKEN, &secret(PIN), KEY).unwrap();
+        let no = ["CKA_EXTRACTABLE"];
+        assert!(attributes.iter().all(|(name, is)| is != no.contains(&name)), "{attributes:?}");
+        assert_eq!(attributes.iter().count(), 6);
         assert_eq!(world.signer().address(), address);
     });
 }

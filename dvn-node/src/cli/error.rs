@@ -5,6 +5,7 @@ use std::{
 };
 
 use dvn_core::error::{JournalError, SignError, StoreError};
+use dvn_hsm::provision::ProvisionError;
 use dvn_store::OpenError;
 use thiserror::Error;
 
@@ -62,6 +63,12 @@ pub enum CliError {
         /// Why.
         source: SignError,
     },
+    /// No key was made.
+    #[error("hsm: the key was not made")]
+    Provision(#[from] ProvisionError),
+    /// There is no device that could make one.
+    #[error("hsm: a development key is given to the node, which does not make one: any 32 random bytes in hex will do")]
+    NoDevice,
     /// Neither guid nor transaction.
     #[error("name a packet by its guid, or by --tx and the source transaction")]
     NoQuery,
@@ -103,11 +110,13 @@ impl CliError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::NoQuery | Self::UnknownChain { .. } => Exit::Usage,
+            Self::Config(_) | Self::NoQuery | Self::UnknownChain { .. } | Self::NoDevice => Exit::Usage,
+            Self::Provision(ProvisionError::KeyExists(_)) => Exit::Refused,
             Self::Run(error) => error.exit(),
             Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
             Self::LargeGap { .. } => Exit::Refused,
-            Self::Open(_)
+            Self::Provision(_)
+            | Self::Open(_)
             | Self::Store(_)
             | Self::UnknownPacket(_)
             | Self::NotHalted(_)

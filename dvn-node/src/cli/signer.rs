@@ -5,7 +5,7 @@ use std::{io::Write, sync::Arc};
 use clap::Subcommand;
 use dvn_core::ports::Signer;
 
-use super::CliError;
+use super::{CliError, provision};
 use crate::{
     build::open_key,
     config::{Config, Key},
@@ -13,24 +13,29 @@ use crate::{
 };
 
 /// What to ask of the keys.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 #[non_exhaustive]
 pub enum SignerCommand {
     /// Print the address of every configured key.
     Address,
     /// Let every configured key sign a harmless text and check the signature.
     Selftest,
+    /// Make the attesting key on its token, or say how its vendor's tools make it.
+    Provision,
 }
 
 pub(super) async fn obey(command: SignerCommand, config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    if command == SignerCommand::Provision {
+        return provision::obey(&config.hsm, out).await;
+    }
     for (path, key) in keys(config) {
         let signer = open_key(key, path.clone()).await.map_err(RunError::from)?;
         match command {
-            SignerCommand::Address => writeln!(out, "{path} {}", signer.address())?,
             SignerCommand::Selftest => {
                 selftest(&path, &signer).await?;
                 writeln!(out, "{path} {} signs", signer.address())?;
             }
+            SignerCommand::Address | SignerCommand::Provision => writeln!(out, "{path} {}", signer.address())?,
         }
     }
     Ok(())

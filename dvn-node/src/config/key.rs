@@ -69,6 +69,8 @@ pub struct Pkcs11 {
     pub pin: SecretString,
     /// Sessions that sign at once, from 1 to 16; 2 by default, so that one signs while the other recovers.
     pub sessions: usize,
+    /// Whether it is in AWS CloudHSM (`provider: aws`), where keys are made with AWS's own command line.
+    pub is_cloudhsm: bool,
 }
 
 /// Where AWS's package puts the library of CloudHSM's client SDK 5.
@@ -193,21 +195,27 @@ fn read_cloudhsm(mut block: Section<'_>) -> Option<Device> {
     let configured = block.parsed("library", scalar::text).unwrap_or_else(|| CLOUDHSM_LIBRARY.to_owned());
     let library = block.reader.env.variable(CLOUDHSM_VARIABLE).filter(|path| !path.is_empty()).unwrap_or(configured);
     let token_label = block.parsed("token_label", scalar::text);
-    read_token(block, Some(library), token_label)
+    read_token(block, Some(library), token_label, true)
 }
 
 fn read_pkcs11(mut block: Section<'_>) -> Option<Device> {
     let library = block.needed("library", "the path of the vendor's PKCS#11 library", scalar::text);
     let token_label = block.needed("token_label", "the label of the token that holds the key", scalar::text);
-    read_token(block, library, token_label)
+    read_token(block, library, token_label, false)
 }
 
-fn read_token(mut block: Section<'_>, library: Option<String>, token_label: Option<String>) -> Option<Device> {
+fn read_token(
+    mut block: Section<'_>,
+    library: Option<String>,
+    token_label: Option<String>,
+    is_cloudhsm: bool,
+) -> Option<Device> {
     let key_label = block.needed("key_label", "the label of the key in the token", scalar::text);
     let pin = block.needed_secret("pin");
     let sessions = block.parsed("sessions", scalar::number(1..=16)).unwrap_or(2);
     block.finish();
-    Some(Device::Pkcs11(Pkcs11 { library: library?.into(), token_label, key_label: key_label?, pin: pin?, sessions }))
+    let (library, key_label, pin) = (library?.into(), key_label?, pin?);
+    Some(Device::Pkcs11(Pkcs11 { library, token_label, key_label, pin, sessions, is_cloudhsm }))
 }
 
 fn read_local(mut block: Section<'_>) -> Option<Device> {

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use dvn_testkit::softhsm::SoftHsm;
+
 const DEV: &str = include_str!("../../testdata/dev.yaml");
 const KEY: &str = "0000000000000000000000000000000000000000000000000000000000000001";
 
@@ -101,4 +103,41 @@ fn a_node_answers_probes_and_ends_with_0_on_sigterm() {
     let errors = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(code(&output), Some(0), "{errors}");
     assert!(!errors.contains(KEY), "{errors}");
+}
+
+#[test]
+fn provision_makes_the_attesting_key_once() {
+    if SoftHsm::for_test("provision").is_none() {
+        return;
+    }
+    let folder = folder(free_port());
+    let token = SoftHsm::create(folder.path(), "s3cret-pin-4711", &[]).unwrap();
+    let library = token.path().display();
+    let hsm = format!(
+        "hsm: {{ provider: pkcs11, pkcs11: {{ library: {library}, token_label: dvn, key_label: new, pin_env: PIN }} }}\n"
+    );
+    let config = std::fs::read_to_string(folder.path().join("config.yaml")).unwrap();
+    let config = config.lines().filter(|line| !line.starts_with("hsm:")).map(|line| format!("{line}\n"));
+    std::fs::write(folder.path().join("config.yaml"), config.chain([hsm]).collect::<String>()).unwrap();
+    let signer = |word| {
+        let mut command = node(folder.path(), &["signer", word]);
+        command.env("PIN", token.pin()).envs(token.environment()).output().unwrap()
+    };
+
+    let made = signer("provision");
+    assert_eq!(code(&made), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let told = String::from_utf8(made.stdout).unwrap();
+    for attribute in ["CKA_SIGN true", "CKA_SENSITIVE true", "CKA_EXTRACTABLE false", "CKA_LOCAL true"] {
+        assert!(told.contains(attribute), "{told}");
+    }
+    assert!(!told.contains(token.pin()), "{told}");
+    let address = told.split_whitespace().nth(1).unwrap();
+    let asked = String::from_utf8(signer("selftest").stdout).unwrap();
+    assert!(asked.contains(&format!("hsm {address} signs")), "{asked} after {told}");
+
+    let again = signer("provision");
+    assert_eq!(code(&again), Some(3), "{}", String::from_utf8_lossy(&again.stdout));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("has a key labelled"), "{again:?}");
+    let asked = String::from_utf8(signer("address").stdout).unwrap();
+    assert!(asked.contains(address), "the key is as it was: {asked}");
 }
