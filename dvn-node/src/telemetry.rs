@@ -7,7 +7,7 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::config::{Config, LogFormat, Service};
 
@@ -46,13 +46,23 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`]: the filter is wrong, or logs are set up already.
 pub fn logs(service: &Service) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(&service.log_level)?;
+    let filter = filter(&service.log_level)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match service.log_format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     }
     .map_err(TelemetryError::Logs)
+}
+
+/// AWS's SDK prints whole answers at `trace`, in which the service may repeat a security token.
+const DISCREET: &str = "aws_smithy_runtime=debug";
+
+/// What `log_level` asks for, without what would tell secrets.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(level)?;
+    let asks_more = LevelFilter::TRACE <= filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    if asks_more { Ok(filter.add_directive(DISCREET.parse()?)) } else { Ok(filter) }
 }
 
 /// Keeps the process's metrics, to be rendered by the handle.
@@ -179,5 +189,14 @@ mod tests {
         {
             assert!(text.contains(&format!("# HELP {name} ")), "{name}");
         }
+    }
+
+    #[test]
+    fn no_level_makes_the_sdk_tell_tokens() {
+        for level in ["trace", "aws_smithy_runtime=trace", "info,aws_smithy_runtime=trace"] {
+            let shown = filter(level).unwrap().to_string();
+            assert!(shown.contains(DISCREET) && !shown.contains("aws_smithy_runtime=trace"), "{level}: {shown}");
+        }
+        assert_eq!(filter("info").unwrap().to_string(), "info");
     }
 }

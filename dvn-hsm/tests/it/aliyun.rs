@@ -53,6 +53,14 @@ pub(crate) fn service() -> (AliyunKms, AliyunKmsConfig) {
     (world.kms, config)
 }
 
+/// The same, for whoever has a lent key that the service does not know.
+pub(crate) fn service_with_lent_key([secret, token]: [&str; 2]) -> (AliyunKms, AliyunKmsConfig) {
+    let world = World::new();
+    let credentials = AliyunCredentials::lent_key(ACCESS_KEY_ID.into(), secret.into(), token.into());
+    let config = world.config_of(&world.key.id, credentials);
+    (world.kms, config)
+}
+
 fn access_key() -> AliyunCredentials {
     AliyunCredentials::access_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into())
 }

@@ -2,9 +2,10 @@
 
 mod credentials;
 mod faults;
+mod logs;
 mod moto;
 mod opening;
-mod stand;
+pub(crate) mod stand;
 
 use std::num::NonZeroU32;
 
@@ -46,6 +47,14 @@ impl World {
     async fn signer(&self) -> AwsKmsSigner {
         AwsKmsSigner::open(self.config()).await.unwrap()
     }
+}
+
+/// The service with one key, for whoever has a lent key that the service does not know.
+pub(crate) fn service_with_lent_key([secret, token]: [&str; 2]) -> (AwsKms, AwsKmsConfig) {
+    let world = World::new();
+    let credentials = AwsCredentials::lent_key(ACCESS_KEY_ID.into(), secret.into(), token.into());
+    let config = world.config_of(&world.key.id, credentials);
+    (world.kms, config)
 }
 
 fn access_key() -> AwsCredentials {

@@ -1,6 +1,6 @@
 //! What the devices sign before the judge that counts: the DVN contract as LayerZero deploys it, on a local node.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use alloy_primitives::{Address, B256, Bytes, eip191_hash_message, keccak256};
 use dvn_core::ports::Signer;
@@ -16,8 +16,10 @@ use dvn_testkit::{
 use futures::{StreamExt, stream};
 
 use crate::{
-    aliyun::{address, service, stand::AliyunStand},
+    aliyun::{self, address, service},
+    aws,
     child::{World, block_on, plain, with_shim},
+    gcp,
     local::LocalStand,
     stand::TokenStand,
 };
@@ -58,7 +60,9 @@ fn devices(world: &World) -> Vec<(&'static str, Box<dyn Stand + '_>)> {
     vec![
         ("local", Box::new(LocalStand)),
         ("pkcs11", Box::new(TokenStand::new(world))),
-        ("aliyun_kms", Box::new(AliyunStand::new())),
+        ("aws_kms", Box::new(aws::stand::stand())),
+        ("gcp_kms", Box::new(gcp::stand::stand())),
+        ("aliyun_kms", Box::new(aliyun::stand::stand())),
     ]
 }
 
@@ -69,7 +73,8 @@ fn the_contract_accepts_a_thousand_signatures_of_each_device() {
     plain(test, |world| {
         block_on(async {
             let devices = devices(world);
-            let addresses = devices.iter().map(|(_, stand)| stand.address());
+            // The services' stand-ins hold one key.
+            let addresses: BTreeSet<_> = devices.iter().map(|(_, stand)| stand.address()).collect();
             let contract = Contract::deploy(&toolchain, addresses).await;
             for (name, stand) in &devices {
                 let signer = stand.open().await.unwrap();

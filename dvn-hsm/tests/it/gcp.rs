@@ -4,7 +4,7 @@ mod credentials;
 mod faults;
 mod opening;
 mod silence;
-mod stand;
+pub(crate) mod stand;
 
 use std::num::NonZeroU32;
 
@@ -20,20 +20,20 @@ use crate::service_suite::kind_of;
 const SIGN: &str = "AsymmetricSign";
 
 /// The service with one key.
-struct World {
-    kms: GcpKms,
-    key: KeyName,
+pub(crate) struct World {
+    pub(crate) kms: GcpKms,
+    pub(crate) key: KeyName,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kms = GcpKms::start().unwrap();
         let key = kms.create_key([7; 32]);
         Self { kms, key }
     }
 
     /// The key, whichever its version.
-    fn config_of(&self, key: &KeyName, credentials: GcpCredentials) -> GcpKmsConfig {
+    pub(crate) fn config_of(&self, key: &KeyName, credentials: GcpCredentials) -> GcpKmsConfig {
         let config = GcpKmsConfig::new(&key.project, &key.location, &key.key_ring, &key.key_name, credentials);
         let config = config.unwrap().with_requests_per_second(NonZeroU32::new(10_000).unwrap());
         config.with_endpoint(self.kms.url()).unwrap()

@@ -7,6 +7,7 @@
 
 mod aliyun;
 mod aws;
+mod certificates;
 mod child;
 mod clock;
 mod contract;
@@ -16,6 +17,7 @@ mod gcp;
 mod lies;
 mod local;
 mod redirector;
+mod secrets;
 mod service_stand;
 mod service_suite;
 mod stand;

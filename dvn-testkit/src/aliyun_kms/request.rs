@@ -7,7 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
 
-use super::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, KeyName, auth, state::now};
+use super::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms, KeyName, auth};
+use crate::key_service::now;
 
 const SIGNED: &str = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version";
 

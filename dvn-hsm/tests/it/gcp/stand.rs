@@ -67,9 +67,13 @@ impl Opens for GcpKmsConfig {
     }
 }
 
-#[tokio::test]
-async fn passes_the_suite() {
+pub(crate) fn stand() -> ServiceStand<GcpKms, GcpKmsConfig> {
     let world = World::new();
     let config = world.config().with_deadline(DEADLINE);
-    assert_eq!(conformance(&ServiceStand::new(address(), world.kms, config)).await, []);
+    ServiceStand::new(address(), world.kms, config)
+}
+
+#[tokio::test]
+async fn passes_the_suite() {
+    assert_eq!(conformance(&stand()).await, []);
 }
