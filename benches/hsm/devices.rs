@@ -1,7 +1,6 @@
 //! The devices, each with what it does without us.
 
 use std::{
-    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,9 +13,8 @@ use cryptoki::{
     object::{Attribute, ObjectClass},
     session::UserType,
 };
-use dvn_hsm::{AliyunCredentials, AliyunKmsConfig, AliyunKmsSigner, LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions};
+use dvn_hsm::{LocalSigner, Pkcs11Config, Pkcs11Signer, Sessions};
 use dvn_testkit::{
-    aliyun_kms::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, AliyunKms},
     keys,
     pkcs11_shim::{Function, Pkcs11Shim},
     softhsm::{SoftHsm, TOKEN_LABEL},
@@ -26,7 +24,6 @@ use secp256k1::{
     Message,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
-use tokio::runtime::Handle;
 
 use crate::measure::{Pair, Raw};
 
@@ -99,23 +96,4 @@ fn raw_session(pkcs11: &Pkcs11) -> Box<dyn FnMut(B256) + Send> {
     let named = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(KEY.into())];
     let key = session.find_objects(&named).unwrap()[0];
     Box::new(move |digest| drop(session.sign(&Mechanism::Ecdsa, key, digest.as_slice()).unwrap()))
-}
-
-pub(crate) fn aliyun_kms() -> Device {
-    let kms = Arc::new(AliyunKms::start().unwrap());
-    let key = kms.create_key([7; 32]);
-    let open = move |_| -> Pair {
-        let credentials = AliyunCredentials::access_key(ACCESS_KEY_ID.into(), ACCESS_KEY_SECRET.into());
-        let config = AliyunKmsConfig::at(kms.url().clone(), &key.id, credentials);
-        let unlimited = config.with_requests_per_second(NonZeroU32::MAX);
-        let signer = Handle::current().block_on(AliyunKmsSigner::open(unlimited)).unwrap();
-        let (kms, key, http) = (Arc::clone(&kms), key.clone(), reqwest::Client::builder().no_proxy().build().unwrap());
-        let raw = move |digest: B256| {
-            let request = kms.signing_request(&key, digest.0);
-            let sent = http.post(request.url).headers(request.headers).body(Vec::new()).send();
-            Box::pin(async move { assert!(sent.await.unwrap().bytes().await.unwrap().starts_with(b"{\"KeyId\"")) }) as _
-        };
-        (Arc::new(signer), Raw::Tasks(Arc::new(raw)))
-    };
-    Device { name: "aliyun_kms (stand-in)", raw_is: "HTTP with signed requests", aim: None, open: Box::new(open) }
 }

@@ -8,6 +8,7 @@
     reason = "a benchmark prints and stops when something is off"
 )]
 
+mod clouds;
 mod devices;
 mod measure;
 
@@ -50,7 +51,9 @@ fn measure_all(folder: &Path) {
         measure(&devices::pkcs11());
         measure(&devices::pkcs11_over_a_network(folder));
     }
-    measure(&devices::aliyun_kms());
+    for cloud in [clouds::aws_kms, clouds::gcp_kms, clouds::aliyun_kms] {
+        measure(&cloud());
+    }
 }
 
 fn measure(device: &Device) {
