@@ -1,5 +1,6 @@
 //! Packets from two sources, attested before your eyes.
 
+mod quorum;
 mod story;
 
 use std::time::Duration;
@@ -27,13 +28,23 @@ pub(crate) struct Options {
     /// How many packets to send, at least.
     #[arg(long, default_value_t = 24)]
     packets: usize,
+    /// How many nodes: one of its own, or three of which two must sign and one is killed in the middle.
+    #[arg(long, default_value_t = 1, value_parser = nodes)]
+    nodes: usize,
     /// Leave chains and node running when everything is delivered, until Ctrl-C.
     #[arg(long)]
     keep: bool,
 }
 
+fn nodes(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|nodes| matches!(nodes, 1 | 3)).ok_or_else(|| "1 or 3".to_owned())
+}
+
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
+    if options.nodes > 1 {
+        return runtime.block_on(quorum::play(options.packets));
+    }
     runtime.block_on(play(options))
 }
 

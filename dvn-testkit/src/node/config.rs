@@ -23,6 +23,15 @@ pub enum NodeKeys {
     },
     /// On a token that holds them as `dvn-signing-key` and `dvn-sender`.
     SoftHsm(SoftHsm),
+    /// The attesting key in any device, and a sender in a variable of the node's environment.
+    Device {
+        /// The lines of the block `hsm`, without indentation.
+        block: Vec<String>,
+        /// What it takes from the environment.
+        environment: Vec<(String, String)>,
+        /// The key that pays gas.
+        sender: Box<Key>,
+    },
 }
 
 impl NodeKeys {
@@ -38,9 +47,11 @@ impl NodeKeys {
     fn block(&self, index: usize, indent: &str) -> String {
         match self {
             Self::Local { .. } => {
-                let variable = ["DVN_DEV_KEY", "DVN_DEV_SENDER"].get(index).copied().unwrap_or_default();
-                format!("{indent}provider: local\n{indent}local: {{ private_key_env: {variable} }}\n")
+                let variable = ["DVN_DEV_KEY", SENDER_VARIABLE].get(index).copied().unwrap_or_default();
+                local_block(variable, indent)
             }
+            Self::Device { block, .. } if index == 0 => block.iter().map(|line| format!("{indent}{line}\n")).collect(),
+            Self::Device { .. } => local_block(SENDER_VARIABLE, indent),
             Self::SoftHsm(token) => {
                 let (library, label) = (token.path().display(), Self::LABELS.get(index).copied().unwrap_or_default());
                 let pkcs11 = format!(
@@ -55,8 +66,13 @@ impl NodeKeys {
         match self {
             Self::Local { signer, sender } => vec![
                 ("DVN_DEV_KEY".to_owned(), format!("{}", signer.secret())),
-                ("DVN_DEV_SENDER".to_owned(), format!("{}", sender.secret())),
+                (SENDER_VARIABLE.to_owned(), format!("{}", sender.secret())),
             ],
+            Self::Device { environment, sender, .. } => {
+                let mut environment = environment.clone();
+                environment.push((SENDER_VARIABLE.to_owned(), format!("{}", sender.secret())));
+                environment
+            }
             Self::SoftHsm(token) => {
                 let mut environment = token.environment();
                 environment.push(("HSM_PIN".to_owned(), token.pin().to_owned()));
@@ -64,6 +80,12 @@ impl NodeKeys {
             }
         }
     }
+}
+
+const SENDER_VARIABLE: &str = "DVN_DEV_SENDER";
+
+fn local_block(variable: &str, indent: &str) -> String {
+    format!("{indent}provider: local\n{indent}local: {{ private_key_env: {variable} }}\n")
 }
 
 /// Who is asked about one chain, and how many of them must say the same.
@@ -217,6 +239,11 @@ impl NodeConfig {
                 .map(|key| format!("{}", key.secret()).trim_start_matches("0x").to_owned())
                 .collect(),
             NodeKeys::SoftHsm(token) => vec![token.pin().to_owned()],
+            NodeKeys::Device { environment, sender, .. } => {
+                let mut secrets: Vec<String> = environment.iter().map(|(_, value)| value.clone()).collect();
+                secrets.push(format!("{}", sender.secret()).trim_start_matches("0x").to_owned());
+                secrets
+            }
         };
         secrets.extend(self.url_query.clone());
         secrets
