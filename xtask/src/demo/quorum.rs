@@ -28,7 +28,8 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn play(packets: usize) -> Result<(), Failure> {
     let cast = Cast::set().await?;
-    let mut show = Show { cast: &cast, start: Instant::now(), running: BTreeMap::new(), part: [(0, 0); NODES] };
+    let (running, part, attested) = (BTreeMap::new(), [(0, 0); NODES], BTreeSet::new());
+    let mut show = Show { cast: &cast, start: Instant::now(), running, part, attested };
     let (send, mut events) = mpsc::channel(1_000);
     for index in 0..NODES {
         show.enter(index, &send).await?;
@@ -59,6 +60,8 @@ struct Show<'a> {
     running: BTreeMap<usize, Running>,
     /// Packets that each node proposed, and that it signed for others.
     part: [(usize, usize); NODES],
+    /// What the destination has, by header.
+    attested: BTreeSet<Bytes>,
 }
 
 impl Show<'_> {
@@ -114,20 +117,19 @@ impl Show<'_> {
         sent: &[SentPacket],
         events: &mut mpsc::Receiver<(usize, NodeEvent)>,
     ) -> Result<(), Failure> {
-        let mut attested = BTreeSet::new();
         let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 Some((index, event)) = events.recv() => self.hear(index, &event),
                 _ = look.tick() => {
                     for (header, _) in self.cast.executed().await? {
-                        if attested.insert(header.clone())
+                        if self.attested.insert(header.clone())
                             && let Some(packet) = sent.iter().find(|packet| packet.header == header)
                         {
                             self.tell(&format!("nonce {:>3} is attested by two signatures", packet.fields.nonce));
                         }
                     }
-                    if sent.iter().all(|packet| attested.contains(&packet.header)) {
+                    if sent.iter().all(|packet| self.attested.contains(&packet.header)) {
                         return Ok(());
                     }
                 }
