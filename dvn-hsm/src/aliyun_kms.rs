@@ -21,6 +21,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
+    signature::test_digest,
 };
 use serde::Deserialize;
 
@@ -31,10 +32,7 @@ pub use self::{
 };
 use crate::{
     ecdsa::Release,
-    service::{
-        Failure, Service,
-        key::{scalars, test_digest},
-    },
+    service::{Failure, Service, key::scalars},
 };
 
 /// Signs with a key that never leaves Alibaba Cloud's KMS.

@@ -22,6 +22,7 @@ use aws_sdk_kms::{
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
+    signature::test_digest,
 };
 
 use self::{client::Client, refusal::Refusal};
@@ -31,10 +32,7 @@ pub use self::{
 };
 use crate::{
     ecdsa::Release,
-    service::{
-        Failure, Service,
-        key::{scalars, test_digest},
-    },
+    service::{Failure, Service, key::scalars},
 };
 
 /// Signs with a key that never leaves AWS KMS.

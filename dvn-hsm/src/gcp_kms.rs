@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
+    signature::test_digest,
 };
 use gcloud_sdk::google::cloud::kms::v1::AsymmetricSignResponse;
 
@@ -29,10 +30,7 @@ pub use self::{
 };
 use crate::{
     ecdsa::Release,
-    service::{
-        Failure, Service,
-        key::{scalars, test_digest},
-    },
+    service::{Failure, Service, key::scalars},
 };
 
 /// Signs with a key that never leaves Google Cloud's KMS.

@@ -25,11 +25,12 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256, Signature, keccak256};
+use alloy_primitives::{Address, B256, Signature};
 use async_trait::async_trait;
 use dvn_core::{
     error::{SignError, SignErrorKind},
     ports::Signer,
+    signature,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -145,8 +146,7 @@ impl fmt::Debug for Pkcs11Signer {
 
 /// The public object may belong to another private key, which only a signature shows.
 fn self_test(mut worker: Worker, address: Address) -> Result<Worker, SignError> {
-    let digest = keccak256([b"dvn signer self-test v1".as_slice(), address.as_slice()].concat());
-    match worker.sign(digest) {
+    match worker.sign(signature::test_digest(address)) {
         Ok(_) => Ok(worker),
         Err(error) => {
             worker.close();

@@ -26,8 +26,8 @@ pub trait Signer: fmt::Debug + Send + Sync {
     /// The device may still finish after the future was dropped; its signature is thrown away.
     async fn sign_digest(&self, digest: B256) -> Result<Signature, SignError>;
 
-    /// Finds out whether the key can be used now, by as much as the device can tell: by default that it signs
-    /// [`signature::test_digest`]. A service is also asked about the key's state.
+    /// Finds out whether the key can be used now: whether it signs [`signature::test_digest`], which no device does with a
+    /// key that is disabled, condemned or gone. A device that can tell more may do so here.
     ///
     /// # Errors
     /// [`SignError`], of the kind that a signature would have failed with.

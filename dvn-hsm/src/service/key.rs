@@ -1,6 +1,6 @@
 //! What must be true of a key before it is used, whichever service holds it.
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::Address;
 use dvn_core::error::SignErrorKind;
 use k256::ecdsa::{Signature, VerifyingKey};
 
@@ -31,11 +31,6 @@ pub(crate) fn address(
         Some(expected) if expected != address => Err(unfit(format!("its address is {address}, not {expected}"))),
         _ => Ok(address),
     }
-}
-
-/// What a key signs to show that it does; of no protocol.
-pub(crate) fn test_digest(address: Address) -> B256 {
-    keccak256([b"dvn signer self-test v1".as_slice(), address.as_slice()].concat())
 }
 
 /// r ‖ s of a signature in DER.

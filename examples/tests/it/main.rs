@@ -89,3 +89,20 @@ fn a_key_of_google_cloud_kms_that_the_environment_names_is_used() {
     let asked = (kms.asked("ListCryptoKeyVersions"), kms.asked("AsymmetricSign"));
     assert_eq!((lines(&told, "is signed by 0x").len(), asked), (1, (0, 2)), "{told}");
 }
+
+#[test]
+fn a_key_of_aliyun_kms_signs_and_gives_out_nothing_wrong() {
+    let told = printed(Command::new(env!("CARGO_BIN_EXE_aliyun_kms")).env_remove("DVN_ALIYUN_KEY_ID"));
+    assert_eq!(lines(&told, "is signed by 0x").len(), 3, "{told}");
+    assert_eq!(lines(&told, "does not recover to the key's address").len(), 1, "{told}");
+    assert_eq!(lines(&told, "Rejected.Disabled").len(), 1, "{told}");
+}
+
+#[test]
+fn a_key_of_a_token_signs_and_outlives_its_absence() {
+    if dvn_hsm::softhsm::locate().is_none() && std::env::var_os("DVN_TEST_REQUIRE").is_none() {
+        return;
+    }
+    let told = printed(Command::new(env!("CARGO_BIN_EXE_pkcs11")).env_remove("DVN_PKCS11_LIBRARY"));
+    assert_eq!(lines(&told, "is signed by 0x").len(), 2, "{told}");
+}
