@@ -28,8 +28,15 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn play(packets: usize) -> Result<(), Failure> {
     let cast = Cast::set().await?;
-    let (running, part, attested) = (BTreeMap::new(), [(0, 0); NODES], BTreeSet::new());
-    let mut show = Show { cast: &cast, start: Instant::now(), running, part, attested };
+    let mut show = Show {
+        cast: &cast,
+        start: Instant::now(),
+        running: BTreeMap::new(),
+        part: [(0, 0); NODES],
+        attested: BTreeSet::new(),
+        verified: BTreeMap::new(),
+        collecting: Vec::new(),
+    };
     let (send, mut events) = mpsc::channel(1_000);
     for index in 0..NODES {
         show.enter(index, &send).await?;
@@ -62,6 +69,9 @@ struct Show<'a> {
     part: [(usize, usize); NODES],
     /// What the destination has, by header.
     attested: BTreeSet<Bytes>,
+    /// When each node had verified a packet, and how long its quorum took from then on.
+    verified: BTreeMap<(usize, String), Instant>,
+    collecting: Vec<Duration>,
 }
 
 impl Show<'_> {
@@ -139,6 +149,10 @@ impl Show<'_> {
 
     fn hear(&mut self, index: usize, event: &NodeEvent) {
         let name = self.cast.name(index);
+        let guid = event.text("guid");
+        if event.is_move_to("verified") {
+            self.verified.insert((index, guid.clone()), event.at);
+        }
         let Some((proposed, cosigned)) = self.part.get_mut(index) else { return };
         if event.text("message") == "cosigned" {
             *cosigned = cosigned.saturating_add(1);
@@ -146,6 +160,8 @@ impl Show<'_> {
             self.tell(&format!("  {name} looked for itself and signed for {peer}"));
         } else if event.is_move_to("signed") {
             *proposed = proposed.saturating_add(1);
+            let since = self.verified.remove(&(index, guid));
+            self.collecting.extend(since.map(|since| event.at.saturating_duration_since(since)));
             let nonce = event.text("nonce");
             self.tell(&format!("  {name} has a quorum for nonce {nonce:>3} of {}", event.text("src")));
         }
@@ -162,6 +178,12 @@ impl Show<'_> {
         let once = sent.iter().filter(|packet| times(packet) == 1).count();
         let lost = sent.iter().filter(|packet| times(packet) == 0).count();
         say(&format!("\n{} packets sent and delivered, {once} executed once, {lost} lost\n", sent.len()));
+        let mut collecting = self.collecting.clone();
+        collecting.sort_unstable();
+        if let (Some(middle), Some(most)) = (collecting.get(collecting.len() / 2), collecting.last()) {
+            let [middle, most] = [middle, most].map(Duration::as_secs_f64);
+            say(&format!("  from verified to a quorum: p50 {middle:.3}s, max {most:.3}s (takeovers included)\n"));
+        }
         say("  node         device                  proposed   signed for others");
         for (index, (proposed, cosigned)) in self.part.iter().enumerate() {
             let (name, device) = (self.cast.name(index), self.cast.device(index));
