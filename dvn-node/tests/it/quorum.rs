@@ -11,7 +11,7 @@ use dvn_testkit::{
     node::{NodeKeys, NodePeer, NodeProcess, NodeQuorum, free_port},
     tls::Authority,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::setup::{Net, Node, TEMPTATION};
 
@@ -191,6 +191,32 @@ async fn strangers_are_not_answered() {
     }
     assert!(proposer::health_without_certificate(port, &right).await.is_err());
     assert!(process.stop().await.unwrap().success());
+}
+
+/// Where a peer should be, another node of the quorum answers: its certificate is good, and not for that name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_name_is_not_believed() {
+    let Some(mut trio) = Trio::set("another peer's server").await else { return };
+    let [right, wrong] = [1, 2].map(|index: usize| trio.nodes[index].config.quorum.as_ref().unwrap().port.to_string());
+    trio.nodes[0].text = trio.nodes[0].text.replacen(&format!("127.0.0.1:{right}"), &format!("127.0.0.1:{wrong}"), 1);
+    let third = format!("https://127.0.0.1:{wrong}\", address: \"{}\"", keys::signer(2).address());
+    trio.nodes[0].text = trio.nodes[0].text.replace(&third, &third.replace(&wrong, &right));
+    let processes = trio.start().await;
+    let told = async {
+        loop {
+            let (_, body) = processes[0].fetch("status.json").await.unwrap();
+            let status: Value = serde_json::from_str(&body).unwrap();
+            if let Some(error) = status["peers"][0]["error"].as_str() {
+                return error.to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let error = tokio::time::timeout(crate::setup::PATIENCE, told).await.unwrap();
+    assert!(error.contains("certificate"), "{error}");
+    for process in processes {
+        assert!(process.stop().await.unwrap().success());
+    }
 }
 
 /// A node whose key file is another certificate's, or whose certificate is for another name, does not start.
