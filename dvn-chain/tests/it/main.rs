@@ -19,6 +19,7 @@ mod omission;
 mod preflight;
 mod proof;
 mod proxied;
+mod recovery;
 mod seat;
 mod source;
 mod submitter;
