@@ -67,15 +67,16 @@ pub struct SourceConfig {
     pub cool_down: Duration,
 }
 
-/// The default of [`SourceConfig::cool_down`].
-const COOL_DOWN: Duration = Duration::from_secs(30);
-
 impl SourceConfig {
+    /// The default of [`SourceConfig::cool_down`]: long enough for seats that come back to be heard, short beside the outage
+    /// before.
+    pub const COOL_DOWN: Duration = Duration::from_secs(30);
+
     /// The settings of a class of chain.
     #[must_use]
     pub const fn new(contracts: SourceContracts, profile: &Profile, floor: Confirmations) -> Self {
         let Profile { finality, block_time, log_range, proof, history, .. } = *profile;
-        let (uniform_queries, cool_down) = (false, COOL_DOWN);
+        let (uniform_queries, cool_down) = (false, Self::COOL_DOWN);
         Self { contracts, finality, floor, block_time, log_range, proof, history, uniform_queries, cool_down }
     }
 }

@@ -6,7 +6,7 @@ use reqwest::{Url, tls::Certificate};
 use thiserror::Error;
 
 use super::credentials::AliyunCredentials;
-use crate::service::Limits;
+use crate::service::{Limits, key::is_region};
 
 /// Below the 200 a second that an account has at the shared gateway for all of its keys.
 const PER_SECOND: u32 = 100;
@@ -39,8 +39,7 @@ impl AliyunKmsConfig {
         key_id: impl Into<String>,
         credentials: AliyunCredentials,
     ) -> Result<Self, AliyunConfigError> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if region.is_empty() || !region.chars().all(fits) {
+        if !is_region(region) {
             return Err(AliyunConfigError::Region);
         }
         let endpoint = Url::parse(&format!("https://kms.{region}.aliyuncs.com"));

@@ -10,7 +10,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::credentials::AwsCredentials;
-use crate::service::Limits;
+use crate::service::{Limits, key::is_region};
 
 /// Below the 1,000 a second that an account has in a region for all of its elliptic keys.
 const PER_SECOND: u32 = 500;
@@ -44,8 +44,7 @@ impl AwsKmsConfig {
         key_id: impl Into<String>,
         credentials: AwsCredentials,
     ) -> Result<Self, AwsConfigError> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if region.is_empty() || !region.chars().all(fits) {
+        if !is_region(region) {
             return Err(AwsConfigError::Region);
         }
         let key_id = key_id.into();

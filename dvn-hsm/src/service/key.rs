@@ -49,3 +49,10 @@ pub(crate) fn warn_if_imported(key: &str, origin: &str) {
 pub(crate) fn unfit(cause: impl Into<String>) -> Failure {
     Failure::new(SignErrorKind::Key, cause)
 }
+
+/// Whether a region may be called so. It becomes a part of a host's name, which nothing else may slip into.
+#[cfg(any(feature = "aliyun_kms", feature = "aws_kms"))]
+pub(crate) fn is_region(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(fits)
+}

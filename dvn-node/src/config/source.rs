@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use alloy_primitives::Address;
+use dvn_chain::SourceConfig;
 use dvn_core::ids::BlockNumber;
 
 use super::{
@@ -45,16 +46,13 @@ pub(super) struct SourceDraft {
     uniform_queries: bool,
 }
 
-/// Long enough for seats that come back to be heard, short beside the outage before.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-
 impl SourceDraft {
     pub(super) fn read(name: String, mut section: Section<'_>) -> Self {
         let network = Draft::read(name, &mut section);
         let start_block = section.parsed("start_block", scalar::number(0..=u64::MAX)).map(BlockNumber);
         let contracts = read_contracts(section.section("contracts"), &network);
         let cool_down = section.parsed("cool_down", scalar::duration(Duration::ZERO..=Duration::from_secs(86_400)));
-        let cool_down = cool_down.unwrap_or(COOL_DOWN);
+        let cool_down = cool_down.unwrap_or(SourceConfig::COOL_DOWN);
         let uniform_queries = section.parsed("uniform_queries", scalar::flag).unwrap_or(false);
         section.finish();
         Self { network, start_block, contracts, cool_down, uniform_queries }
