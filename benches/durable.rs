@@ -13,7 +13,7 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
     job::{Job, Location},
     packet::{Claim, Header},
-    ports::Intent,
+    ports::{Intent, Purpose},
 };
 use dvn_store::Sqlite;
 
@@ -37,6 +37,7 @@ fn intent(nonce: u64) -> Intent {
         target: Address::repeat_byte(0x16),
     };
     Intent {
+        purpose: Purpose::Sign,
         attestation,
         signer: Address::repeat_byte(9),
         source_block: B256::repeat_byte(1),
@@ -51,6 +52,7 @@ fn sqlite(criterion: &mut Criterion) {
     let folder = std::env::temp_dir().join(format!("dvn-bench-{}", std::process::id()));
     let sqlite = runtime.block_on(Sqlite::open(&folder)).unwrap();
     let store = sqlite.store();
+    runtime.block_on(store.journal.begin(None)).unwrap();
     let next = AtomicU64::new(1);
     criterion.bench_function("sqlite/journal intent", |bench| {
         bench.iter(|| runtime.block_on(store.journal.intend(&intent(next.fetch_add(1, Ordering::Relaxed)))).unwrap());

@@ -23,7 +23,9 @@ use crate::{
     ids::{Eid, Guid, Vid},
     job::Hold,
     policy::{self, Verdict},
-    ports::{Clock, Cosigner, Evidence, HaltScope, Halts, Intent, Journal, Proposal, Signer, Submitter},
+    ports::{
+        Clock, Cosigner, Evidence, HaltScope, Halts, Intent, Journal, JournalHead, Proposal, Purpose, Signer, Submitter,
+    },
     signature,
 };
 
@@ -124,7 +126,7 @@ impl Attestor {
         let key = self.key(proposal.dst_eid)?;
         let attestation = self.attestation(proposal, &judged, key).await?;
         self.refuse_if_halted(proposal).await?;
-        let sequence = self.intend(attestation, &judged, key).await?;
+        let sequence = self.intend(attestation, &judged, key).await?.rows;
         let signature = self.sign(&attestation, key).await?;
         self.journal.signed(sequence, &signature.as_bytes().into()).await.map_err(from_journal)?;
         let guid = attestation.claim.header.guid();
@@ -238,13 +240,14 @@ impl Attestor {
         }
     }
 
-    async fn intend(&self, attestation: Attestation, judged: &Judged, key: &Key) -> Result<u64, CosignError> {
+    async fn intend(&self, attestation: Attestation, judged: &Judged, key: &Key) -> Result<JournalHead, CosignError> {
         let at = self.clock.now();
         let evidence = &judged.seen.evidence;
         self.evidence.put(attestation.claim.header.guid(), evidence, at).await.map_err(|error| {
             CosignError::new(CosignErrorKind::Unavailable).because("evidence could not be stored").caused_by(error)
         })?;
         let intent = Intent {
+            purpose: Purpose::Sign,
             attestation,
             signer: key.signer.address(),
             source_block: judged.seen.location.block.hash,
@@ -334,7 +337,7 @@ fn from_journal(error: JournalError) -> CosignError {
         // The earlier signature expires, and then the slot may be signed with other confirmations.
         JournalErrorKind::Confirmations => CosignErrorKind::NotYet,
         JournalErrorKind::Storage => CosignErrorKind::Unavailable,
-        JournalErrorKind::Tampered => CosignErrorKind::Key,
+        JournalErrorKind::Tampered | JournalErrorKind::Missing => CosignErrorKind::Key,
     };
     CosignError::new(kind).caused_by(error)
 }

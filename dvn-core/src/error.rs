@@ -287,6 +287,8 @@ port_error! {
         Storage => "journal could not be written", Disposition::Retry { after: SOON };
         /// The chain of rows is broken or shortened.
         Tampered => "journal is not intact", Disposition::Halt;
+        /// Nobody has begun a journal here, or it is gone.
+        Missing => "there is no journal", Disposition::Halt;
     }
 }
 

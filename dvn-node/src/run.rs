@@ -132,8 +132,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken) -> Result<(), RunError> {
     let sqlite = Sqlite::open(&config.service.data_dir).await?;
     let store = sqlite.store();
-    let (rows, head) = store.journal.verify().await?;
-    info!(rows, %head, "journal is intact");
+    if matches!(store.journal.state().await, Err(error) if error.kind() == JournalErrorKind::Missing) {
+        store.journal.begin(None).await?;
+    }
+    let head = store.journal.verify().await?;
+    info!(rows = head.rows, hash = %head.hash, "journal is intact");
     status.update(|it| it.store_works = true);
     let Some(result) = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await else {
         sqlite.close().await;

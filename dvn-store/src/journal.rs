@@ -1,23 +1,24 @@
-//! What was ever signed. The rules are in [`rules`], the chain of rows in [`chain`]; the constraints of the schema stand
-//! behind both.
+//! What was ever signed. The rules are in [`rules`], the chain of rows in [`chain`], the journal's name in [`identity`]; the
+//! constraints of the schema stand behind them.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::Bytes;
 use async_trait::async_trait;
 use dvn_core::{
     error::{JournalError, JournalErrorKind},
-    ids::Guid,
+    ids::{BlockNumber, Eid, Guid},
     packet::Claim,
-    ports::{Intent, Journal, JournalRow},
+    ports::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Quarantine},
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
 
 use crate::{
-    codec::{Columns, bind_header, digits, micros},
+    codec::{Columns, bind_header, digits, limit, micros},
     database::Database,
     error::journal as storage,
 };
 
 mod chain;
+mod identity;
 mod rules;
 
 /// A row with its slot's header, which is NULL where the slot is gone or has another payload.
@@ -33,7 +34,9 @@ macro_rules! select {
 }
 
 const OF_SLOT: &str = select!("WHERE journal.guid = ? ORDER BY sequence");
-const AFTER: &str = select!("WHERE sequence > ? ORDER BY sequence LIMIT 512");
+const AFTER: &str = select!("WHERE sequence > ? ORDER BY sequence LIMIT ?");
+/// Rows that are read at once.
+const PAGE: usize = 512;
 /// Slots are only made together with their first row.
 const LONELY_SLOTS: &str = "SELECT count(*) AS count FROM journal_slots
     WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.guid = journal_slots.guid)";
@@ -41,21 +44,23 @@ const INSERT_SLOT: &str = "INSERT INTO journal_slots (guid, payload_hash, nonce,
     VALUES (?, ?, ?, ?, ?, ?, ?)";
 const INSERT: &str =
     "INSERT INTO journal (sequence, guid, payload_hash, confirmations, expiration, vid, target, signer,
-    source_block, evidence, chain_time, at, prev_hash, row_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    source_block, evidence, chain_time, at, purpose, prev_hash, row_hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 #[async_trait]
 impl Journal for Database {
-    async fn intend(&self, intent: &Intent) -> Result<u64, JournalError> {
+    async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         let claim = &intent.attestation.claim;
         let mut transaction = self.begin().await.map_err(storage)?;
+        identity::state(&mut transaction).await?;
         let earlier = rows_of(&mut transaction, claim.header.guid()).await?;
         rules::permit(&earlier, intent)?;
         if earlier.is_empty() {
             insert_slot(&mut transaction, claim).await?;
         }
-        let sequence = insert(&mut transaction, intent).await?;
+        let head = insert(&mut transaction, intent).await?;
         transaction.commit().await.map_err(storage)?;
-        Ok(sequence)
+        Ok(head)
     }
 
     async fn signed(&self, sequence: u64, signature: &Bytes) -> Result<(), JournalError> {
@@ -85,23 +90,58 @@ impl Journal for Database {
         rows_of(&mut connection, guid).await
     }
 
-    async fn verify(&self) -> Result<(u64, B256), JournalError> {
+    async fn rows(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, JournalError> {
+        let mut connection = self.readers.acquire().await.map_err(storage)?;
+        let rows = rows_after(&mut connection, after, limit).await?;
+        rows.iter().map(|row| chain::read(row).map(|(row, _)| row)).collect()
+    }
+
+    async fn head(&self) -> Result<JournalHead, JournalError> {
+        let mut connection = self.readers.acquire().await.map_err(storage)?;
+        newest(&mut connection).await
+    }
+
+    async fn verify(&self) -> Result<JournalHead, JournalError> {
         let mut snapshot = self.readers.begin().await.map_err(storage)?;
-        let (mut count, mut head) = (0_u64, B256::ZERO);
+        let mut head = JournalHead::default();
         loop {
-            let after = i64::try_from(count).unwrap_or(i64::MAX);
-            let rows = sqlx::query(AFTER).bind(after).fetch_all(&mut *snapshot).await.map_err(storage)?;
+            let rows = rows_after(&mut snapshot, head.rows, PAGE).await?;
             if rows.is_empty() {
                 break;
             }
             for row in &rows {
-                count = count.saturating_add(1);
-                head = chain::follow(row, count, head)?;
+                head = chain::follow(row, head)?;
             }
         }
         refuse_lonely_slots(&mut snapshot).await?;
-        Ok((count, head))
+        Ok(head)
     }
+
+    async fn begin(&self, quarantine: Option<Quarantine>) -> Result<JournalId, JournalError> {
+        identity::begin(self, quarantine).await
+    }
+
+    async fn state(&self) -> Result<JournalState, JournalError> {
+        let mut connection = self.readers.acquire().await.map_err(storage)?;
+        identity::state(&mut connection).await
+    }
+
+    async fn quarantine(&self, quarantine: Quarantine) -> Result<(), JournalError> {
+        identity::quarantine(self, quarantine).await
+    }
+
+    async fn anchor(&self, dst_eid: Eid) -> Result<Option<BlockNumber>, JournalError> {
+        identity::anchor(self, dst_eid).await
+    }
+
+    async fn set_anchor(&self, dst_eid: Eid, through: BlockNumber) -> Result<(), JournalError> {
+        identity::set_anchor(self, dst_eid, through).await
+    }
+}
+
+async fn rows_after(from: &mut SqliteConnection, after: u64, most: usize) -> Result<Vec<SqliteRow>, JournalError> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    sqlx::query(AFTER).bind(after).bind(limit(most)).fetch_all(from).await.map_err(storage)
 }
 
 async fn rows_of(from: &mut SqliteConnection, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
@@ -117,9 +157,9 @@ async fn insert_slot(to: &mut Transaction<'static, Sqlite>, claim: &Claim) -> Re
     Ok(())
 }
 
-async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Result<u64, JournalError> {
-    let (newest, previous) = newest(to).await?;
-    let sequence = newest.saturating_add(1);
+async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Result<JournalHead, JournalError> {
+    let JournalHead { rows, hash: previous } = newest(to).await?;
+    let sequence = rows.saturating_add(1);
     let hash = chain::row_hash(previous, sequence, intent);
     let attestation = &intent.attestation;
     sqlx::query(INSERT)
@@ -135,23 +175,24 @@ async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Resul
         .bind(intent.evidence.as_slice())
         .bind(digits(intent.now.0))
         .bind(micros(intent.at))
+        .bind(intent.purpose.name())
         .bind(previous.as_slice())
         .bind(hash.as_slice())
         .execute(&mut **to)
         .await
         .map_err(storage)?;
-    Ok(sequence)
+    Ok(JournalHead { rows: sequence, hash })
 }
 
-async fn newest(from: &mut Transaction<'static, Sqlite>) -> Result<(u64, B256), JournalError> {
+async fn newest(from: &mut SqliteConnection) -> Result<JournalHead, JournalError> {
     let row = sqlx::query("SELECT sequence, row_hash FROM journal ORDER BY sequence DESC LIMIT 1")
-        .fetch_optional(&mut **from)
+        .fetch_optional(from)
         .await
         .map_err(storage)?;
-    let Some(row) = row else { return Ok((0, B256::ZERO)) };
+    let Some(row) = row else { return Ok(JournalHead::default()) };
     let columns = Columns(&row);
-    let pair = columns.count("sequence").and_then(|sequence| Ok((sequence, columns.hash("row_hash")?)));
-    pair.map_err(|error| JournalError::new(JournalErrorKind::Tampered).because("newest row").caused_by(error))
+    let head = columns.count("sequence").and_then(|rows| Ok(JournalHead { rows, hash: columns.hash("row_hash")? }));
+    head.map_err(|error| JournalError::new(JournalErrorKind::Tampered).because("newest row").caused_by(error))
 }
 
 async fn refuse_lonely_slots(from: &mut SqliteConnection) -> Result<(), JournalError> {

@@ -21,8 +21,9 @@
 //! let beside = Sqlite::open_read_only(data_dir).await?.store();
 //! assert_eq!(beside.cursors.load(Eid(30101)).await?, Some(BlockNumber(19_000_000)));
 //!
-//! let (rows, head) = store.journal.verify().await?;
-//! assert!(rows == 0 && head.is_zero());
+//! // A journal is begun once, by an operator's word, never by itself: a new one would not know what was signed before.
+//! store.journal.begin(None).await?;
+//! assert_eq!(store.journal.verify().await?.rows, 0);
 //! # Ok(())
 //! # }
 //! ```

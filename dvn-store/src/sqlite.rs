@@ -8,7 +8,10 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use dvn_core::{error::StoreError, ports::Store};
+use dvn_core::{
+    error::StoreError,
+    ports::{Journal, Store},
+};
 
 use crate::{audit, database::Database, error::OpenError, schema};
 
@@ -68,13 +71,15 @@ impl Sqlite {
         Ok(Self(Arc::new(database)))
     }
 
-    /// A store that lives in memory and ends with the last of its ports: for tests and dry runs, never for signing.
+    /// A store that lives in memory and ends with the last of its ports: for tests and dry runs, never for signing. Its
+    /// journal is begun, since it has no past.
     ///
     /// # Errors
     /// [`OpenError::Database`].
     pub async fn in_memory() -> Result<Self, OpenError> {
         let database = Database::in_memory().await.map_err(database_error)?;
         schema::migrate(&database.writer).await?;
+        Journal::begin(&database, None).await.map_err(|error| OpenError::Database(error.into()))?;
         Ok(Self(Arc::new(database)))
     }
 

@@ -97,6 +97,7 @@ fn attestation(nonce: u64, message: &'static str, confirmations: u64, expiration
 
 fn intent(attestation: Attestation, now: u64) -> Intent {
     Intent {
+        purpose: crate::ports::Purpose::Sign,
         attestation,
         signer: Address::repeat_byte(0x77),
         source_block: hash(0x0b),

@@ -15,8 +15,8 @@ use dvn_core::{
     ids::{BlockNumber, Eid, Guid, JobId},
     job::{Job, State},
     ports::{
-        AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, Head, Intent, JobStore, Journal, JournalRow,
-        Observed, Store, Tally,
+        AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, Head, Intent, JobStore, Journal,
+        JournalHead, JournalId, JournalRow, JournalState, Observed, Quarantine, Store, Tally,
     },
 };
 use dvn_store::Sqlite;
@@ -116,7 +116,7 @@ impl Cursors for Gated {
 
 #[async_trait]
 impl Journal for Gated {
-    async fn intend(&self, intent: &Intent) -> Result<u64, JournalError> {
+    async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         self.write(self.inner.journal.intend(intent)).await
     }
     async fn signed(&self, sequence: u64, signature: &Bytes) -> Result<(), JournalError> {
@@ -125,8 +125,29 @@ impl Journal for Gated {
     async fn slot(&self, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
         self.inner.journal.slot(guid).await
     }
-    async fn verify(&self) -> Result<(u64, B256), JournalError> {
+    async fn rows(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, JournalError> {
+        self.inner.journal.rows(after, limit).await
+    }
+    async fn head(&self) -> Result<JournalHead, JournalError> {
+        self.inner.journal.head().await
+    }
+    async fn verify(&self) -> Result<JournalHead, JournalError> {
         self.inner.journal.verify().await
+    }
+    async fn begin(&self, quarantine: Option<Quarantine>) -> Result<JournalId, JournalError> {
+        self.write(self.inner.journal.begin(quarantine)).await
+    }
+    async fn state(&self) -> Result<JournalState, JournalError> {
+        self.inner.journal.state().await
+    }
+    async fn quarantine(&self, quarantine: Quarantine) -> Result<(), JournalError> {
+        self.write(self.inner.journal.quarantine(quarantine)).await
+    }
+    async fn anchor(&self, dst_eid: Eid) -> Result<Option<BlockNumber>, JournalError> {
+        self.inner.journal.anchor(dst_eid).await
+    }
+    async fn set_anchor(&self, dst_eid: Eid, through: BlockNumber) -> Result<(), JournalError> {
+        self.write(self.inner.journal.set_anchor(dst_eid, through)).await
     }
 }
 

@@ -13,7 +13,7 @@ use dvn_core::{
     packet::{Claim, Header},
     ports::{
         Attempt, AuditEntry, Clock, EvidenceBundle, Halt, HaltScope, Intent, LaneId, Neighbours, NewTransaction,
-        OutboxItem, Sighting,
+        OutboxItem, Purpose, Sighting,
     },
 };
 
@@ -92,6 +92,7 @@ async fn store() -> Store {
         target: Address::repeat_byte(0xee),
     };
     let intent = Intent {
+        purpose: Purpose::Sign,
         attestation,
         signer: Address::repeat_byte(0x51),
         source_block: location().block.hash,
@@ -99,7 +100,7 @@ async fn store() -> Store {
         now: ChainTime(1_700_000_000),
         at: at(2),
     };
-    let sequence = store.journal.intend(&intent).await.unwrap();
+    let sequence = store.journal.intend(&intent).await.unwrap().rows;
     store.journal.signed(sequence, &Bytes::from(vec![1; 65])).await.unwrap();
     for step in [Move::Verify, Move::Sign, Move::Submit, Move::Attest] {
         job.apply(step, Wake::Never).unwrap();

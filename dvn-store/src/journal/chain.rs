@@ -8,7 +8,7 @@ use dvn_core::{
     error::{JournalError, JournalErrorKind},
     hashchain,
     ids::ChainTime,
-    ports::{Intent, JournalRow},
+    ports::{Intent, JournalHead, JournalRow, Purpose},
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -16,7 +16,7 @@ use crate::codec::{CodecError, Columns, micros};
 
 /// `link` over, in this order, numbers big-endian: sequence (8 bytes), header (81), payload hash (32), confirmations (8),
 /// expiration (8), vid (4), target (20), signer (20), source block (32), evidence digest (32), the destination's time (8),
-/// this node's time in microseconds (8, two's complement).
+/// this node's time in microseconds (8, two's complement), and for any purpose but signing its name.
 pub(super) fn row_hash(previous: B256, sequence: u64, intent: &Intent) -> B256 {
     let attestation = &intent.attestation;
     let fields: [&[u8]; 12] = [
@@ -33,7 +33,8 @@ pub(super) fn row_hash(previous: B256, sequence: u64, intent: &Intent) -> B256 {
         &intent.now.0.to_be_bytes(),
         &micros(intent.at).to_be_bytes(),
     ];
-    hashchain::link(previous, fields)
+    let purpose = Some(intent.purpose).filter(|purpose| *purpose != Purpose::Sign).map(|it| it.name().as_bytes());
+    hashchain::link(previous, fields.into_iter().chain(purpose))
 }
 
 /// A row and the hash before it. Its own hash is computed again, so that an edited row is never decided by.
@@ -47,14 +48,19 @@ pub(super) fn read(row: &SqliteRow) -> Result<(JournalRow, B256), JournalError> 
     if genuine { Ok((read, previous)) } else { Err(tampered(read.sequence)) }
 }
 
-/// The row's hash, if it is genuine and the one that follows `head`.
-pub(super) fn follow(row: &SqliteRow, sequence: u64, head: B256) -> Result<B256, JournalError> {
+/// The head after this row, if it is genuine and the one that follows `head`.
+pub(super) fn follow(row: &SqliteRow, head: JournalHead) -> Result<JournalHead, JournalError> {
     let (row, previous) = read(row)?;
-    if row.sequence == sequence && previous == head { Ok(row.row_hash) } else { Err(tampered(sequence)) }
+    let next = head.rows.saturating_add(1);
+    if row.sequence != next || previous != head.hash {
+        return Err(tampered(next));
+    }
+    Ok(JournalHead { rows: next, hash: row.row_hash })
 }
 
 fn columns(columns: Columns<'_>) -> Result<(JournalRow, B256, B256), CodecError> {
     let intent = Intent {
+        purpose: Purpose::from_name(columns.any("purpose")?).ok_or(CodecError::Value("purpose"))?,
         // The header is NULL, and thereby an error, where the slot is gone or has another payload.
         attestation: columns.attestation()?,
         signer: columns.address("signer")?,

@@ -2,12 +2,13 @@
 
 use dvn_core::{
     error::{JournalError, JournalErrorKind},
-    ports::{Intent, JournalRow},
+    ports::{Intent, JournalRow, Purpose},
 };
 
 /// Judges an intent against all earlier rows of its slot.
 ///
-/// - One payload hash per slot, for ever.
+/// - One payload hash per slot, for ever, whatever the row is for.
+/// - What was signed elsewhere is recorded as it is.
 /// - After a retraction, retractions only, until an operator releases the slot.
 /// - The same confirmations as every earlier signature that has not expired; a retraction is exempt, as its aim is to
 ///   replace what is out. The contract refuses a call once its expiration equals the block's time.
@@ -15,13 +16,11 @@ pub(super) fn permit(earlier: &[JournalRow], intent: &Intent) -> Result<(), Jour
     for row in earlier {
         one_payload(row, intent)?;
     }
-    if intent.attestation.is_retraction() {
+    if intent.purpose != Purpose::Sign || intent.attestation.is_retraction() {
         return Ok(());
     }
-    for row in earlier {
-        not_taken_back(row)?;
-    }
-    for row in earlier {
+    not_taken_back(earlier)?;
+    for row in earlier.iter().filter(|row| row.intent.purpose != Purpose::Released) {
         same_confirmations(row, intent)?;
     }
     Ok(())
@@ -35,11 +34,15 @@ fn one_payload(row: &JournalRow, intent: &Intent) -> Result<(), JournalError> {
     Err(equivocation(format!("row {} has payload {recorded}, {proposed} is refused", row.sequence)))
 }
 
-fn not_taken_back(row: &JournalRow) -> Result<(), JournalError> {
-    if !row.intent.attestation.is_retraction() {
-        return Ok(());
+fn not_taken_back(earlier: &[JournalRow]) -> Result<(), JournalError> {
+    let last = |is: fn(&Intent) -> bool| earlier.iter().rev().find(|row| is(&row.intent)).map(|row| row.sequence);
+    let taken_back = last(|it| it.attestation.is_retraction() && it.purpose != Purpose::Released);
+    match taken_back {
+        Some(row) if last(|it| it.purpose == Purpose::Released).is_none_or(|released| released < row) => {
+            Err(equivocation(format!("row {row} took the slot back, an operator has to release it")))
+        }
+        _ => Ok(()),
     }
-    Err(equivocation(format!("row {} took the slot back, an operator has to release it", row.sequence)))
 }
 
 fn same_confirmations(row: &JournalRow, intent: &Intent) -> Result<(), JournalError> {

@@ -7,7 +7,7 @@ use dvn_core::{
 };
 use dvn_store::{OpenError, Sqlite};
 
-use crate::fixture::{guid, intent, raw};
+use crate::fixture::{guid, intent, open, raw};
 
 const ETHEREUM: Eid = Eid(30101);
 
@@ -30,7 +30,7 @@ async fn one_process_at_a_time_uses_a_folder() {
 async fn what_was_promised_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("not/yet/there");
-    let sqlite = Sqlite::open(&data_dir).await.unwrap();
+    let sqlite = open(&data_dir).await;
     let store = sqlite.store();
     store.journal.intend(&intent(1, "a")).await.unwrap();
     store.cursors.advance(ETHEREUM, BlockNumber(7)).await.unwrap();
@@ -52,14 +52,14 @@ async fn a_command_reads_beside_a_running_node_and_cannot_write() {
     assert!(matches!(Sqlite::open_read_only(dir.path()).await, Err(OpenError::Missing { .. })));
     assert!(matches!(Sqlite::open_shared(dir.path()).await, Err(OpenError::Missing { .. })));
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "looking makes no store");
-    let node = Sqlite::open(dir.path()).await.unwrap();
+    let node = open(dir.path()).await;
     let beside = Sqlite::open_read_only(dir.path()).await.unwrap().store();
     node.store().cursors.advance(ETHEREUM, BlockNumber(7)).await.unwrap();
     assert_eq!(beside.cursors.load(ETHEREUM).await.unwrap(), Some(BlockNumber(7)));
     let error = beside.cursors.advance(ETHEREUM, BlockNumber(8)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Storage);
     assert_eq!(beside.journal.intend(&intent(1, "a")).await.unwrap_err().kind(), JournalErrorKind::Storage);
-    assert_eq!(node.store().journal.verify().await.unwrap().0, 0);
+    assert_eq!(node.store().journal.verify().await.unwrap().rows, 0);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn an_operator_halts_a_running_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_of_one_file_never_sign_a_slot_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let one = Sqlite::open(dir.path()).await.unwrap().store();
+    let one = open(dir.path()).await.store();
     let other = Sqlite::open_shared(dir.path()).await.unwrap().store();
     for nonce in 1..=20 {
         let (a, b) = (intent(nonce, "a"), intent(nonce, "b"));
@@ -105,7 +105,7 @@ async fn two_writers_of_one_file_never_sign_a_slot_twice() {
         }
         assert_eq!(taken, 1);
     }
-    assert_eq!(one.journal.verify().await.unwrap().0, 20);
+    assert_eq!(one.journal.verify().await.unwrap().rows, 20);
     assert_eq!(other.journal.slot(guid(20)).await.unwrap().len(), 1);
 }
 

@@ -7,8 +7,9 @@ use dvn_core::{
     attestation::Attestation,
     ids::{ChainTime, Confirmations, Eid, Guid, Nonce, Vid},
     packet::{Header, Packet},
-    ports::Intent,
+    ports::{Intent, Purpose},
 };
+use dvn_store::Sqlite;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
@@ -32,6 +33,7 @@ pub(crate) fn guid(nonce: u64) -> Guid {
 pub(crate) fn intent(nonce: u64, message: &str) -> Intent {
     let packet = Packet { header: header(nonce), message: Bytes::copy_from_slice(message.as_bytes()) };
     Intent {
+        purpose: Purpose::Sign,
         attestation: Attestation {
             claim: packet.claim(),
             confirmations: Confirmations(15),
@@ -45,6 +47,16 @@ pub(crate) fn intent(nonce: u64, message: &str) -> Intent {
         now: ChainTime(100),
         at: UNIX_EPOCH,
     }
+}
+
+/// A store with a journal, which is begun where there is none.
+pub(crate) async fn open(data_dir: impl AsRef<Path>) -> Sqlite {
+    let sqlite = Sqlite::open(data_dir).await.unwrap();
+    let journal = sqlite.store().journal;
+    if journal.state().await.is_err() {
+        journal.begin(None).await.unwrap();
+    }
+    sqlite
 }
 
 /// A connection of somebody who does not use this crate.

@@ -5,7 +5,7 @@ use dvn_core::{
     error::JournalErrorKind,
     hashchain,
     ids::Confirmations,
-    ports::{Intent, Store},
+    ports::{Intent, JournalHead, Store},
 };
 use sqlx::SqlitePool;
 
@@ -61,7 +61,7 @@ async fn is_tampered_at(store: &Store, row: u64) {
 async fn anybody_can_compute_the_chain_from_its_description() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = opened(&dir).await;
-    assert_eq!(store.journal.verify().await.unwrap(), (5, chain()[4]));
+    assert_eq!(store.journal.verify().await.unwrap(), JournalHead { rows: 5, hash: chain()[4] });
 }
 
 /// The forged row fits itself and the row before; the row after still names the one that was there.

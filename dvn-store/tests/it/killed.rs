@@ -7,9 +7,8 @@ use std::{
 };
 
 use dvn_core::{alloy_primitives::Bytes, error::JournalErrorKind};
-use dvn_store::Sqlite;
 
-use crate::fixture::{guid, intent};
+use crate::fixture::{guid, intent, open};
 
 const DATA_DIR: &str = "DVN_STORE_TEST_DATA_DIR";
 const INTENDED: &str = "intended ";
@@ -18,9 +17,9 @@ const INTENDED: &str = "intended ";
 #[tokio::test]
 async fn signs_without_end() {
     let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
-    let store = Sqlite::open(PathBuf::from(data_dir)).await.unwrap().store();
+    let store = open(PathBuf::from(data_dir)).await.store();
     for nonce in 1.. {
-        let sequence = store.journal.intend(&intent(nonce, "a")).await.unwrap();
+        let sequence = store.journal.intend(&intent(nonce, "a")).await.unwrap().rows;
         println!("\n{INTENDED}{nonce}");
         store.journal.signed(sequence, &Bytes::from(vec![1; 65])).await.unwrap();
     }
@@ -45,8 +44,8 @@ async fn an_intent_survives_the_process() {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        let store = Sqlite::open(&data_dir).await.unwrap().store();
-        let (rows, _) = store.journal.verify().await.unwrap();
+        let store = open(&data_dir).await.store();
+        let rows = store.journal.verify().await.unwrap().rows;
         assert!(rows >= last, "{rows} rows, {last} were promised");
         for nonce in 1..=last {
             assert_eq!(store.journal.slot(guid(nonce)).await.unwrap().len(), 1);

@@ -74,14 +74,14 @@ async fn play(steps: &[Step], store: &Store) -> Result<(), TestCaseError> {
         let slot = slots.entry(step.slot).or_default();
         let result = store.journal.intend(&intent).await;
         prop_assert_eq!(result.as_ref().err().map(|error| error.kind()), slot.refuses(*step, now), "{:?}", step);
-        if let Ok(sequence) = result {
+        if let Ok(head) = result {
             rows += 1;
-            prop_assert_eq!(sequence, rows);
+            prop_assert_eq!(head.rows, rows);
             slot.message = Some(step.message);
             slot.signed.push((step.confirmations, now + step.life));
         }
     }
-    prop_assert_eq!(store.journal.verify().await.unwrap().0, rows);
+    prop_assert_eq!(store.journal.verify().await.unwrap().rows, rows);
     for slot in SLOTS {
         let signed = store.journal.slot(guid(slot)).await.unwrap();
         let payloads: BTreeSet<_> = signed.iter().map(|row| row.intent.attestation.claim.payload_hash).collect();

@@ -6,6 +6,8 @@ use std::{
 use dvn_core::{ports::Store, testing::store_suite};
 use dvn_store::Sqlite;
 
+use crate::fixture::open;
+
 async fn in_memory() -> Store {
     Sqlite::in_memory().await.unwrap().store()
 }
@@ -24,7 +26,7 @@ macro_rules! on_files {
                 let dir = tempfile::tempdir().unwrap();
                 let count = AtomicU32::new(0);
                 let next = || -> PathBuf { dir.path().join(count.fetch_add(1, Ordering::Relaxed).to_string()) };
-                let make = async || Sqlite::open(next()).await.unwrap().store();
+                let make = async || open(next()).await.store();
                 store_suite::$port(&make).await;
             }
         )+

@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use dvn_core::{
-    alloy_primitives::{B256, Bytes},
+    alloy_primitives::Bytes,
     error::{JournalErrorKind, StoreErrorKind},
     ids::Confirmations,
-    ports::{AuditEntry, EvidenceBundle, Intent, Store},
+    ports::{AuditEntry, EvidenceBundle, Intent, JournalHead, Store},
 };
 use dvn_store::Sqlite;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
-use crate::fixture::{guid, intent, raw};
+use crate::fixture::{guid, intent, open, raw};
 
 const COLUMNS: &str =
     "sequence, guid, payload_hash, confirmations, expiration, vid, target, signer, source_block, evidence,
-    chain_time, at, signature, prev_hash, row_hash";
+    chain_time, at, purpose, signature, prev_hash, row_hash";
 
 /// Five slots, the third of them signed, and as many audit rows.
 pub(crate) async fn filled(data_dir: &Path) -> (Sqlite, Store) {
-    let sqlite = Sqlite::open(data_dir).await.unwrap();
+    let sqlite = open(data_dir).await;
     let store = sqlite.store();
     for nonce in 1..=5 {
         store.journal.intend(&intent(nonce, "a")).await.unwrap();
@@ -55,7 +55,7 @@ async fn the_database_refuses_a_second_payload_for_a_slot() {
     let row = |payload: &str| {
         format!(
             "INTO journal ({COLUMNS}) SELECT sequence + 1, guid, {payload}, confirmations, expiration, vid, target, signer,
-             source_block, evidence, chain_time, at, NULL, row_hash, randomblob(32)
+             source_block, evidence, chain_time, at, purpose, NULL, row_hash, randomblob(32)
              FROM journal ORDER BY sequence DESC LIMIT 1"
         )
     };
@@ -110,7 +110,7 @@ async fn the_database_refuses_to_sign_a_slot_that_was_taken_back() {
     store.journal.intend(&retraction).await.unwrap();
     let sql = format!(
         "INSERT INTO journal ({COLUMNS}) SELECT sequence + 1, guid, payload_hash, '00000000000000000015', expiration, vid,
-         target, signer, source_block, evidence, chain_time, at, NULL, row_hash, randomblob(32)
+         target, signer, source_block, evidence, chain_time, at, purpose, NULL, row_hash, randomblob(32)
          FROM journal ORDER BY sequence DESC LIMIT 1"
     );
     let error = run(&raw(dir.path(), true).await, &sql).await.unwrap_err().to_string();
@@ -150,7 +150,7 @@ async fn the_database_refuses_to_change_what_is_written() {
 }
 
 /// What `verify` says after somebody removed every refusal and then did this.
-async fn verified_after(sql: &str) -> Result<(u64, B256), JournalErrorKind> {
+async fn verified_after(sql: &str) -> Result<JournalHead, JournalErrorKind> {
     let dir = tempfile::tempdir().unwrap();
     let (_sqlite, store) = filled(dir.path()).await;
     let pool = raw(dir.path(), false).await;
@@ -201,8 +201,8 @@ async fn rewritten_history_shows() {
 async fn rows_cut_off_at_the_end_show_only_against_a_head_kept_elsewhere() {
     let cut = "DELETE FROM journal_slots WHERE guid = (SELECT guid FROM journal WHERE sequence = 5);
                DELETE FROM journal WHERE sequence = 5";
-    let (count, head) = verified_after(cut).await.unwrap();
-    let (_, whole) = verified_after("UPDATE journal SET signature = zeroblob(65) WHERE sequence = 5").await.unwrap();
+    let JournalHead { rows: count, hash: head } = verified_after(cut).await.unwrap();
+    let whole = verified_after("UPDATE journal SET signature = zeroblob(65) WHERE sequence = 5").await.unwrap().hash;
     assert_eq!(count, 4);
     assert_ne!(head, whole);
 }

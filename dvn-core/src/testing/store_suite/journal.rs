@@ -1,11 +1,13 @@
+use std::time::{Duration, UNIX_EPOCH};
+
 use alloy_primitives::{Address, B256, Bytes};
 
 use super::{attestation, intent, kind_of};
 use crate::{
     attestation::Attestation,
     error::{JournalError, JournalErrorKind},
-    ids::{ChainTime, Vid},
-    ports::{Intent, Journal, Store},
+    ids::{BlockNumber, ChainTime, Eid, Vid},
+    ports::{Intent, Journal, JournalHead, Purpose, Quarantine, Store},
 };
 
 /// [`Journal`]: one payload per slot, one number of confirmations at a time, nothing but retractions after a retraction,
@@ -18,6 +20,11 @@ pub async fn journal(make: &impl AsyncFn() -> Store) {
     confirmations_stay_until_they_expire(&*make().await.journal).await;
     every_signature_that_is_out_counts(&*make().await.journal).await;
     after_a_retraction_only_retractions(&*make().await.journal).await;
+    what_was_signed_elsewhere_closes_the_slot_as_well(&*make().await.journal).await;
+    a_slot_that_was_taken_back_is_released_by_a_row(&*make().await.journal).await;
+    a_quarantine_never_gets_shorter(&*make().await.journal).await;
+    an_anchor_never_moves_back(&*make().await.journal).await;
+    rows_come_in_pages(&*make().await.journal).await;
     a_signature_is_added_once(&*make().await.journal).await;
 }
 
@@ -39,16 +46,17 @@ fn largest_intent() -> Intent {
 }
 
 async fn rows_read_back_and_chain(journal: &dyn Journal) {
-    assert_eq!(journal.verify().await.unwrap(), (0, B256::ZERO));
+    assert_eq!(journal.verify().await.unwrap(), JournalHead::default());
     let intents =
         [intent(attestation(1, "a", 15, 600), 100), intent(attestation(2, "b", 15, 600), 100), largest_intent()];
     let mut heads = vec![B256::ZERO];
     for (sequence, intent) in (1..).zip(&intents) {
-        assert_eq!(journal.intend(intent).await.unwrap(), sequence);
+        assert_eq!(journal.intend(intent).await.unwrap().rows, sequence);
         let rows = journal.slot(intent.attestation.claim.header.guid()).await.unwrap();
         let [row] = rows.as_slice() else { unreachable!("{rows:?}") };
         assert_eq!((row.sequence, &row.intent, &row.signature), (sequence, intent, &None));
-        assert_eq!(journal.verify().await.unwrap(), (sequence, row.row_hash));
+        let head = JournalHead { rows: sequence, hash: row.row_hash };
+        assert_eq!((journal.verify().await.unwrap(), journal.head().await.unwrap()), (head, head));
         assert!(!heads.contains(&row.row_hash));
         heads.push(row.row_hash);
     }
@@ -58,7 +66,7 @@ async fn rows_read_back_and_chain(journal: &dyn Journal) {
 async fn a_slot_has_one_payload(journal: &dyn Journal) {
     let first = intent(attestation(1, "a", 15, 600), 100);
     journal.intend(&first).await.unwrap();
-    assert_eq!(journal.intend(&first).await.unwrap(), 2, "the same again is allowed");
+    assert_eq!(journal.intend(&first).await.unwrap().rows, 2, "the same again is allowed");
     journal.intend(&intent(attestation(1, "a", 15, 900), 300)).await.unwrap();
     journal.intend(&intent(attestation(2, "b", 15, 600), 100)).await.unwrap();
     // Neither time, nor expiration, nor another key, nor a retraction opens the slot to another payload.
@@ -92,19 +100,19 @@ async fn of_concurrent_payloads_one_wins(store: Store) {
         let rows = store.journal.slot(attestation(nonce, "", 1, 1).claim.header.guid()).await.unwrap();
         assert_eq!(rows.iter().map(|row| &row.intent).collect::<Vec<_>>(), winners);
     }
-    assert_eq!(store.journal.verify().await.unwrap().0, 10);
+    assert_eq!(store.journal.verify().await.unwrap().rows, 10);
 }
 
 async fn concurrent_slots_leave_no_gap(store: Store) {
     let mut tasks = tokio::task::JoinSet::new();
     for nonce in 1..=32 {
         let journal = store.journal.clone();
-        tasks.spawn(async move { journal.intend(&intent(attestation(nonce, "a", 15, 600), 100)).await.unwrap() });
+        tasks.spawn(async move { journal.intend(&intent(attestation(nonce, "a", 15, 600), 100)).await.unwrap().rows });
     }
     let mut sequences = tasks.join_all().await;
     sequences.sort_unstable();
     assert_eq!(sequences, (1..=32).collect::<Vec<u64>>());
-    assert_eq!(store.journal.verify().await.unwrap().0, 32);
+    assert_eq!(store.journal.verify().await.unwrap().rows, 32);
 }
 
 async fn confirmations_stay_until_they_expire(journal: &dyn Journal) {
@@ -136,12 +144,83 @@ async fn after_a_retraction_only_retractions(journal: &dyn Journal) {
         let again = intent(attestation(1, "a", confirmations, 1_000), now);
         assert_eq!(refused(journal, &again).await, JournalErrorKind::Equivocation, "{again:?}");
     }
-    assert_eq!(journal.intend(&intent(attestation(2, "a", 15, 600), 100)).await.unwrap(), 4, "other slots go on");
+    assert_eq!(journal.intend(&intent(attestation(2, "a", 15, 600), 100)).await.unwrap().rows, 4, "other slots go on");
+}
+
+fn of(purpose: Purpose, attestation: Attestation, now: u64) -> Intent {
+    Intent { purpose, ..intent(attestation, now) }
+}
+
+async fn what_was_signed_elsewhere_closes_the_slot_as_well(journal: &dyn Journal) {
+    journal.intend(&of(Purpose::Recovered, attestation(1, "a", 15, 600), 100)).await.unwrap();
+    assert_eq!(refused(journal, &intent(attestation(1, "b", 15, 600), 700)).await, JournalErrorKind::Equivocation);
+    let recovered = of(Purpose::Recovered, attestation(1, "b", 15, 600), 700);
+    assert_eq!(refused(journal, &recovered).await, JournalErrorKind::Equivocation, "nor is a second one recorded");
+    let other = intent(attestation(1, "a", 16, 900), 599);
+    assert_eq!(refused(journal, &other).await, JournalErrorKind::Confirmations, "it is out until it expires");
+    // What is found is recorded whatever it states, and opens nothing that was closed.
+    journal.intend(&of(Purpose::Recovered, attestation(1, "a", 16, 500), 100)).await.unwrap();
+    journal.intend(&of(Purpose::Recovered, attestation(1, "a", 0, 500), 100)).await.unwrap();
+    journal.intend(&of(Purpose::Recovered, attestation(1, "a", 15, 600), 100)).await.unwrap();
+    assert_eq!(refused(journal, &intent(attestation(1, "a", 15, 900), 800)).await, JournalErrorKind::Equivocation);
+    let rows = journal.slot(attestation(1, "a", 1, 1).claim.header.guid()).await.unwrap();
+    assert!(rows.iter().all(|row| row.intent.purpose == Purpose::Recovered), "{rows:?}");
+}
+
+async fn a_slot_that_was_taken_back_is_released_by_a_row(journal: &dyn Journal) {
+    journal.intend(&intent(attestation(1, "a", 15, 600), 100)).await.unwrap();
+    journal.intend(&intent(attestation(1, "a", 0, 900), 110)).await.unwrap();
+    let again = intent(attestation(1, "a", 15, 1_200), 950);
+    assert_eq!(refused(journal, &again).await, JournalErrorKind::Equivocation);
+    journal.intend(&of(Purpose::Released, attestation(1, "a", 0, 900), 950)).await.unwrap();
+    let early = intent(attestation(1, "a", 15, 1_200), 899);
+    assert_eq!(refused(journal, &early).await, JournalErrorKind::Confirmations, "the retraction is still out");
+    journal.intend(&again).await.unwrap();
+    assert_eq!(refused(journal, &intent(attestation(1, "b", 15, 1_200), 950)).await, JournalErrorKind::Equivocation);
+    // One release is for one retraction.
+    journal.intend(&intent(attestation(1, "a", 0, 1_000), 960)).await.unwrap();
+    let again = intent(attestation(1, "a", 15, 9_000), 5_000);
+    assert_eq!(refused(journal, &again).await, JournalErrorKind::Equivocation);
+}
+
+async fn a_quarantine_never_gets_shorter(journal: &dyn Journal) {
+    let until = |seconds| Quarantine { until: UNIX_EPOCH + Duration::from_secs(seconds), reason: seconds.to_string() };
+    let first = journal.state().await.unwrap().id;
+    let second = journal.begin(Some(until(500))).await.unwrap();
+    assert_ne!(first, second, "a journal that begins anew has another name");
+    for (asked, stands) in [(400, 500), (600, 600), (599, 600)] {
+        journal.quarantine(until(asked)).await.unwrap();
+        let state = journal.state().await.unwrap();
+        assert_eq!((state.id, state.quarantine), (second, Some(until(stands))));
+    }
+}
+
+async fn an_anchor_never_moves_back(journal: &dyn Journal) {
+    let (one, other) = (Eid(30212), Eid(30101));
+    assert_eq!(journal.anchor(one).await.unwrap(), None);
+    for (through, stands) in [(0, 0), (99, 99), (100, 100), (9, 100), (u64::MAX, u64::MAX)] {
+        journal.set_anchor(one, BlockNumber(through)).await.unwrap();
+        assert_eq!(journal.anchor(one).await.unwrap(), Some(BlockNumber(stands)));
+    }
+    assert_eq!(journal.anchor(other).await.unwrap(), None);
+}
+
+async fn rows_come_in_pages(journal: &dyn Journal) {
+    for nonce in 1..=5 {
+        journal.intend(&intent(attestation(nonce, "a", 15, 600), 100)).await.unwrap();
+    }
+    let page = async |after, limit| {
+        let rows = journal.rows(after, limit).await.unwrap();
+        rows.iter().map(|row| row.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(page(0, 2).await, [1, 2]);
+    assert_eq!(page(3, 100).await, [4, 5]);
+    assert_eq!(page(5, 100).await, [0; 0]);
 }
 
 async fn a_signature_is_added_once(journal: &dyn Journal) {
     let intent = intent(attestation(1, "a", 15, 600), 100);
-    let sequence = journal.intend(&intent).await.unwrap();
+    let sequence = journal.intend(&intent).await.unwrap().rows;
     let before = journal.verify().await.unwrap();
     let (signature, other) = (Bytes::from(vec![1; 65]), Bytes::from(vec![2; 65]));
     journal.signed(sequence, &signature).await.unwrap();

@@ -29,6 +29,8 @@ async fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let sqlite = Sqlite::open(folder.path()).await?;
     let store = sqlite.store();
+    // Once, for a key that has never signed: a journal that was lost must not be replaced by an empty one.
+    store.journal.begin(None).await?;
 
     let stop = CancellationToken::new();
     let running = tokio::spawn(compose(&devnet, &store)?.run(stop.clone()));
