@@ -1,6 +1,7 @@
 //! Asks a destination what it knows and puts signed attestations on it.
 
 mod broadcast;
+mod cancel;
 mod fees;
 mod lane;
 mod outcome;
@@ -130,6 +131,11 @@ impl Submitter for EvmSubmitter {
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {
         let mut memory = self.lane.lock().await;
         settle::settle(self, &mut memory).await
+    }
+
+    async fn cancel(&self, jobs: &[JobId]) -> Result<(), SubmitError> {
+        let mut memory = self.lane.lock().await;
+        cancel::cancel(self, &mut memory, jobs).await
     }
 
     async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {

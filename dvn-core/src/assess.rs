@@ -1,7 +1,7 @@
 //! One look at a packet from both ends: the verifier's at the source, the destination's view, and the policy's verdict.
 //! The engine uses it to decide when to propose, the attestor, on its own, to decide whether to sign.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     destination::DestinationView,
@@ -28,6 +28,16 @@ pub(crate) struct SourceView {
     pub(crate) floor: Floor,
     /// Whether the packets before one on its path must have been seen.
     pub(crate) asks_neighbours: bool,
+    /// Who looks again at what was attested.
+    pub(crate) auditor: Option<Auditor>,
+}
+
+/// Another pair of eyes on a source.
+#[derive(Clone, Debug)]
+pub(crate) struct Auditor {
+    pub(crate) verifier: Arc<dyn Verifier>,
+    /// How long after the attestation it looks for the first time.
+    pub(crate) after: Duration,
 }
 
 /// What a look found.

@@ -1,5 +1,7 @@
 //! Policy, then journal, then signer: the only code that uses the attesting key.
 
+mod retract;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -24,7 +26,8 @@ use crate::{
     job::Hold,
     policy::{self, Verdict},
     ports::{
-        Clock, Cosigner, Evidence, HaltScope, Halts, Intent, Journal, JournalHead, Proposal, Purpose, Signer, Submitter,
+        Clock, Cosigner, Evidence, HaltScope, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer,
+        Submitter,
     },
     signature,
 };
@@ -36,6 +39,7 @@ use crate::{
 pub struct Attestor {
     views: Views,
     keys: BTreeMap<Eid, Key>,
+    jobs: Arc<dyn JobStore>,
     journal: Arc<dyn Journal>,
     evidence: Arc<dyn Evidence>,
     halts: Arc<dyn Halts>,
@@ -64,6 +68,7 @@ impl fmt::Debug for Attestor {
 
 /// What an attestor remembers and by which clock.
 pub(crate) struct Memory {
+    pub(crate) jobs: Arc<dyn JobStore>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) evidence: Arc<dyn Evidence>,
     pub(crate) halts: Arc<dyn Halts>,
@@ -79,8 +84,8 @@ impl Attestor {
     ) -> Self {
         let key = |signer| Key { signer, vid: OnceCell::new() };
         let keys = signers.into_iter().map(|(eid, signer)| (eid, key(signer))).collect();
-        let Memory { journal, evidence, halts, clock } = memory;
-        Self { views, keys, journal, evidence, halts, clock, life, given: Mutex::default() }
+        let Memory { jobs, journal, evidence, halts, clock } = memory;
+        Self { views, keys, jobs, journal, evidence, halts, clock, life, given: Mutex::default() }
     }
 
     /// Verifies a peer's proposal and signs it, as [`Attestor::attest`] does. That peer is left the time to collect the other
@@ -123,15 +128,30 @@ impl Attestor {
     async fn attest_packet(&self, proposal: &Proposal) -> Result<(Signature, Guid), CosignError> {
         let judged = self.judge(proposal).await?;
         self.permit(proposal, &judged)?;
+        self.refuse_if_taken_back(&judged).await?;
         let key = self.key(proposal.dst_eid)?;
-        let attestation = self.attestation(proposal, &judged, key).await?;
+        let vid = self.committed_vid(proposal.dst_eid, key).await?;
+        let attestation = Attestation {
+            claim: judged.seen.claim,
+            confirmations: proposal.confirmations,
+            expiration: proposal.expiration,
+            vid,
+            target: judged.view.receive_lib,
+        };
         self.refuse_if_halted(proposal).await?;
-        let sequence = self.intend(attestation, &judged, key).await?.rows;
-        let signature = self.sign(&attestation, key).await?;
-        self.journal.signed(sequence, &signature.as_bytes().into()).await.map_err(from_journal)?;
-        let guid = attestation.claim.header.guid();
-        info!(%guid, sequence, signer = %key.signer.address(), "signed");
-        Ok((signature, guid))
+        let intent = self.intent(attestation, &judged, key).await?;
+        let signature = self.journaled(&intent, key).await?;
+        Ok((signature, attestation.claim.header.guid()))
+    }
+
+    /// Journal, then key. Whatever is signed comes through here.
+    async fn journaled(&self, intent: &Intent, key: &Key) -> Result<Signature, CosignError> {
+        let head = self.journal.intend(intent).await.map_err(from_journal)?;
+        let signature = self.sign(&intent.attestation, key).await?;
+        self.journal.signed(head.rows, &signature.as_bytes().into()).await.map_err(from_journal)?;
+        let guid = intent.attestation.claim.header.guid();
+        info!(%guid, sequence = head.rows, signer = %key.signer.address(), "signed");
+        Ok(signature)
     }
 
     /// Finds out whether every attesting key can be used now, each once however many contracts it signs for.
@@ -189,9 +209,9 @@ impl Attestor {
         Ok(())
     }
 
-    /// Builds the call from what this node read; the proposal contributes the two numbers that were checked.
-    async fn attestation(&self, proposal: &Proposal, judged: &Judged, key: &Key) -> Result<Attestation, CosignError> {
-        let submitter = self.submitter(proposal.dst_eid)?;
+    /// The contract's `vid`, once it is certain that this key signs for that contract and for no other one of this `vid`.
+    async fn committed_vid(&self, dst_eid: Eid, key: &Key) -> Result<Vid, CosignError> {
+        let submitter = self.submitter(dst_eid)?;
         let address = key.signer.address();
         let committee = submitter.committee(&[address]).await.map_err(|error| from_assess(error.into()))?;
         if !committee.members.contains(&address) {
@@ -204,14 +224,8 @@ impl Attestor {
             return Err(CosignError::new(CosignErrorKind::Contradiction)
                 .because(format!("the DVN contract's vid was {vid} and is now {}", committee.vid)));
         }
-        self.refuse_shared_key(proposal.dst_eid, key, vid)?;
-        Ok(Attestation {
-            claim: judged.seen.claim,
-            confirmations: proposal.confirmations,
-            expiration: proposal.expiration,
-            vid,
-            target: judged.view.receive_lib,
-        })
+        self.refuse_shared_key(dst_eid, key, vid)?;
+        Ok(vid)
     }
 
     /// The signed hash holds neither chain id nor contract address, only the `vid`: one key with one `vid` on two
@@ -240,13 +254,14 @@ impl Attestor {
         }
     }
 
-    async fn intend(&self, attestation: Attestation, judged: &Judged, key: &Key) -> Result<JournalHead, CosignError> {
+    /// What is to be signed, with its evidence stored.
+    async fn intent(&self, attestation: Attestation, judged: &Judged, key: &Key) -> Result<Intent, CosignError> {
         let at = self.clock.now();
         let evidence = &judged.seen.evidence;
         self.evidence.put(attestation.claim.header.guid(), evidence, at).await.map_err(|error| {
             CosignError::new(CosignErrorKind::Unavailable).because("evidence could not be stored").caused_by(error)
         })?;
-        let intent = Intent {
+        Ok(Intent {
             purpose: Purpose::Sign,
             attestation,
             signer: key.signer.address(),
@@ -254,8 +269,7 @@ impl Attestor {
             evidence: evidence.digest(),
             now: judged.view.time,
             at,
-        };
-        self.journal.intend(&intent).await.map_err(from_journal)
+        })
     }
 
     async fn sign(&self, attestation: &Attestation, key: &Key) -> Result<Signature, CosignError> {
@@ -299,6 +313,10 @@ impl Cosigner for Attestor {
 
     async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
         self.attest(proposal).await
+    }
+
+    async fn take_back(&self, retraction: &Retraction) -> Result<Signature, CosignError> {
+        self.retract(retraction).await
     }
 }
 

@@ -10,9 +10,9 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::{
-    assess::{SourceView, Views},
+    assess::{Auditor, SourceView, Views},
     attestor::{Attestor, Memory},
-    engine::{Dvn, Engine, Lane, Progress, Tuning, Turns},
+    engine::{Audits, Dvn, Engine, Lane, Progress, Tuning, Turns},
     ids::{BlockNumber, Confirmations, Eid},
     policy::Floor,
     ports::{ChainSource, Clock, Cosigner, JobQueue, LocalQueue, Signer, Store, Submitter, SystemClock, Verifier},
@@ -26,6 +26,7 @@ pub struct Source {
     pub(crate) floor: Floor,
     pub(crate) start_block: Option<BlockNumber>,
     asks_neighbours: bool,
+    auditor: Option<Auditor>,
 }
 
 impl Source {
@@ -38,6 +39,7 @@ impl Source {
             floor: Floor { confirmations: Confirmations(0) },
             start_block: None,
             asks_neighbours: true,
+            auditor: None,
         }
     }
 
@@ -45,6 +47,15 @@ impl Source {
     #[must_use]
     pub const fn with_floor(mut self, confirmations: Confirmations) -> Self {
         self.floor = Floor { confirmations };
+        self
+    }
+
+    /// Looks again at what was attested, from `after` the attestation on until it is committed, with a verifier of its own: best
+    /// over seats that never voted on it. What it does not find any more is taken back. Without one the verifier itself looks
+    /// again, which may only remember what it read.
+    #[must_use]
+    pub fn with_auditor(mut self, verifier: Arc<dyn Verifier>, after: Duration) -> Self {
+        self.auditor = Some(Auditor { verifier, after });
         self
     }
 
@@ -302,7 +313,8 @@ impl Builder {
             Views { sources, destinations, paths: Arc::clone(&store.paths), cursors: Arc::clone(&store.cursors) };
         for source in &self.sources {
             let Source { floor, asks_neighbours, .. } = *source;
-            let view = SourceView { verifier: Arc::clone(&source.verifier), floor, asks_neighbours };
+            let (verifier, auditor) = (Arc::clone(&source.verifier), source.auditor.clone());
+            let view = SourceView { verifier, floor, asks_neighbours, auditor };
             let eid = source.scanner.chain().eid;
             if views.sources.insert(eid, view).is_some() {
                 return Err(BuildError::Twice { role: "source", eid });
@@ -319,6 +331,7 @@ impl Builder {
             lanes.insert(eid, Lane { submitter, batch, poll, bell: Notify::new() });
         }
         let memory = Memory {
+            jobs: Arc::clone(&store.jobs),
             journal: Arc::clone(&store.journal),
             evidence: Arc::clone(&store.evidence),
             halts: Arc::clone(&store.halts),
@@ -338,6 +351,7 @@ impl Builder {
             clock: self.clock,
             progress: Progress::default(),
             tuning: self.tuning,
+            audits: Audits::default(),
             in_hand: std::sync::Mutex::default(),
             committed_at: std::sync::Mutex::default(),
         };

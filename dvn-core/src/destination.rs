@@ -58,6 +58,12 @@ pub enum Decision {
 pub const NIL_PAYLOAD_HASH: B256 = B256::repeat_byte(0xff);
 
 impl DestinationView {
+    /// Whether our record was taken back: what is attested states at least 1.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        self.record == Some(Confirmations(0))
+    }
+
     /// The decision table: read the endpoint before the library, since a commit deletes the library's records.
     #[must_use]
     pub fn decide(&self, claim: &Claim) -> Decision {

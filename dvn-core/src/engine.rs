@@ -1,14 +1,18 @@
 //! Drives every job through the ports, from observed to committed, and resumes from the store wherever it was stopped.
 
+mod audit;
 mod collect;
 mod health;
 mod lane;
 mod observe;
 mod progress;
 mod record;
+mod retract;
 mod step;
 mod sweep;
 mod turn;
+mod urgent;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
-pub(crate) use self::turn::Turns;
+pub(crate) use self::{audit::Audits, turn::Turns};
 use crate::{
     assess::Views,
     attestor::Attestor,
@@ -59,6 +63,7 @@ pub(crate) struct Engine {
     /// The attestor first, then the peers.
     pub(crate) cosigners: Vec<Arc<dyn Cosigner>>,
     pub(crate) turns: Turns,
+    pub(crate) audits: Audits,
     pub(crate) lanes: BTreeMap<Eid, Lane>,
     pub(crate) store: Store,
     pub(crate) queue: Arc<dyn JobQueue>,

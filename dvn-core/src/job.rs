@@ -98,7 +98,9 @@ pub enum State {
     Refused(Refusal),
     /// Its source block is gone.
     Orphaned,
-    /// Taken back after it was attested.
+    /// Its evidence is gone, and what the destination shows of us is being taken back.
+    Retracting,
+    /// Taken back. An operator may release it.
     Retracted,
 }
 
@@ -117,6 +119,7 @@ impl State {
             Self::Held(_) => "held",
             Self::Refused(_) => "refused",
             Self::Orphaned => "orphaned",
+            Self::Retracting => "retracting",
             Self::Retracted => "retracted",
         }
     }
@@ -152,20 +155,23 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name && state.reason() == reason)
     }
 
-    /// Whether nothing more is to be done.
+    /// Whether nothing more is to be attested here, whatever happens.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Committed | Self::Refused(_) | Self::Retracted)
+        matches!(self, Self::Committed | Self::Refused(_))
     }
 
     /// Whether this node's signature for the job may exist.
     #[must_use]
     pub const fn may_be_signed(self) -> bool {
-        matches!(self, Self::Signed | Self::Submitted | Self::Attested | Self::Committed | Self::Retracted)
+        matches!(
+            self,
+            Self::Signed | Self::Submitted | Self::Attested | Self::Committed | Self::Retracting | Self::Retracted
+        )
     }
 
     /// Every state, each hold and refusal on its own.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Observed,
         Self::Waiting,
         Self::Verified,
@@ -187,6 +193,7 @@ impl State {
         Self::Refused(Refusal::DestinationNotServed),
         Self::Refused(Refusal::NotAllowed),
         Self::Orphaned,
+        Self::Retracting,
         Self::Retracted,
     ];
 
@@ -218,7 +225,13 @@ impl State {
             Move::Orphan => {
                 self.only(self.is_before_signing() || matches!(self, Self::Held(_)), Self::Orphaned, illegal)
             }
-            Move::Retract => self.only(matches!(self, Self::Attested), Self::Retracted, illegal),
+            Move::TakeBack => self.only(
+                !matches!(self, Self::Signed | Self::Submitted | Self::Committed | Self::Retracting),
+                Self::Retracting,
+                illegal,
+            ),
+            Move::Retract => self.only(self.is_open(), Self::Retracted, illegal),
+            Move::Release => self.only(matches!(self, Self::Retracted), Self::Observed, illegal),
         }
     }
 
@@ -229,7 +242,7 @@ impl State {
     }
 
     const fn is_open(self) -> bool {
-        !self.is_terminal() && !matches!(self, Self::Orphaned)
+        !self.is_terminal() && !matches!(self, Self::Orphaned | Self::Retracted)
     }
 
     fn only(self, legal: bool, to: Self, otherwise: Result<Self, IllegalMove>) -> Result<Self, IllegalMove> {
@@ -262,8 +275,13 @@ pub enum Move {
     Refuse(Refusal),
     /// The source block is gone.
     Orphan,
+    /// The destination shows our verification, and there is no evidence for it: take it back. Legal from wherever a packet may
+    /// stand that others attested in our name.
+    TakeBack,
     /// Our verification was taken back.
     Retract,
+    /// An operator lets a packet that was taken back be looked at afresh.
+    Release,
 }
 
 /// A move that the state does not allow.

@@ -18,7 +18,7 @@ mod verifier;
 
 pub use chain_source::{Assignment, ChainSource, Head, Scan, Sighting};
 pub use clock::{Clock, SystemClock};
-pub use cosigner::{Cosigner, Proposal};
+pub use cosigner::{Cosigner, Proposal, Retraction};
 pub use journal::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Purpose, Quarantine};
 pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
 pub use paths::{Neighbours, Paths};

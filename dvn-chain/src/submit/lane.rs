@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use alloy::primitives::{Bytes, U64, U256};
+use alloy::primitives::{Address, Bytes, U64, U256};
 use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::{BlockNumber, JobId},
@@ -65,7 +65,7 @@ pub(super) async fn submit(
         lane.fail(SubmitErrorKind::FeeCap, detail)
     })?;
     let input = transaction::execute_call(&new);
-    let gas_limit = gas_limit(lane, &input).await?;
+    let gas_limit = gas_limit(lane, lane.config.dvn, &input).await?;
     let account = account(lane).await?;
     afford(lane, gas_limit, price, account.balance)?;
     let nonce = next_nonce(account.count, &open, gap(memory, account.head));
@@ -130,8 +130,8 @@ fn lasting(
 }
 
 /// The largest estimate, but no more than twice the middle one, so that one seat alone cannot make us buy a block.
-async fn gas_limit(lane: &EvmSubmitter, input: &Bytes) -> Result<u64, SubmitError> {
-    let (from, to) = (lane.sender.address(), lane.config.dvn);
+pub(super) async fn gas_limit(lane: &EvmSubmitter, to: Address, input: &Bytes) -> Result<u64, SubmitError> {
+    let from = lane.sender.address();
     let ballot = lane
         .panel
         .gather(|seat| async move { seat.call::<U64>(Call::estimate_gas(from, to, input)).await.map(Some) })

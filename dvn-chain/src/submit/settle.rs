@@ -12,7 +12,7 @@ use dvn_core::{
 };
 
 use super::{
-    EvmSubmitter, broadcast,
+    EvmSubmitter, broadcast, cancel,
     fees::{self, Price},
     lane::{self, LaneMemory},
     outcome::{self, Mined},
@@ -188,6 +188,9 @@ async fn judged(
     };
     if anchored.block != receipt.block {
         return Ok(Vec::new());
+    }
+    if cancel::is_cancellation(lane, attempt) {
+        return Ok(transaction.items.iter().map(|_| Outcome::Cancelled).collect());
     }
     let mined = Mined { tx_hash: attempt.tx_hash, receipt, time: anchored.time };
     Ok(outcome::outcomes(&transaction.items, mined, lane.config.dvn).collect())

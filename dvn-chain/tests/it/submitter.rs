@@ -1,3 +1,5 @@
+mod cancel;
+
 use std::{sync::Arc, time::Duration};
 
 use alloy::{

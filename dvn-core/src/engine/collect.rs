@@ -7,8 +7,9 @@ use super::{Engine, record::chain_of};
 use crate::{
     attestation::Attestation,
     error::{CosignError, CosignErrorKind, SubmitError},
+    ids::{ChainTime, Confirmations, Eid},
     job::{Job, Signed},
-    ports::{Cosigner, Proposal},
+    ports::{Cosigner, Proposal, Retraction},
     signature::{self, Committee, SignatureSet},
 };
 
@@ -20,22 +21,42 @@ pub(crate) enum CollectError {
     Cosigners(#[source] CosignError),
 }
 
+/// What cosigners are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask {
+    Attest(Proposal),
+    TakeBack(Retraction),
+}
+
+impl Ask {
+    const fn dst_eid(&self) -> Eid {
+        match self {
+            Self::Attest(proposal) => proposal.dst_eid,
+            Self::TakeBack(retraction) => retraction.claim.header.dst_eid,
+        }
+    }
+
+    const fn numbers(&self) -> (Confirmations, ChainTime) {
+        match self {
+            Self::Attest(proposal) => (proposal.confirmations, proposal.expiration),
+            Self::TakeBack(retraction) => (Confirmations(0), retraction.expiration),
+        }
+    }
+}
+
 impl Engine {
     /// A quorum of signatures over the call that this node's own reading gives, or why there is none.
-    pub(crate) async fn collect(&self, job: &Job, proposal: &Proposal) -> Result<Signed, CollectError> {
-        let destination = self.views.destinations.get(&proposal.dst_eid);
+    pub(crate) async fn collect(&self, job: &Job, ask: &Ask) -> Result<Signed, CollectError> {
+        let dst_eid = ask.dst_eid();
+        let destination = self.views.destinations.get(&dst_eid);
         let destination =
             destination.ok_or_else(|| CollectError::Cosigners(CosignError::new(CosignErrorKind::Refused)))?;
-        let candidates: Vec<_> = self.cosigners.iter().filter_map(|it| it.address(proposal.dst_eid)).collect();
+        let candidates: Vec<_> = self.cosigners.iter().filter_map(|it| it.address(dst_eid)).collect();
         let (committee, view) = tokio::try_join!(destination.committee(&candidates), destination.view(&job.claim))?;
-        let attestation = Attestation {
-            claim: job.claim,
-            confirmations: proposal.confirmations,
-            expiration: proposal.expiration,
-            vid: committee.vid,
-            target: view.receive_lib,
-        };
-        let asked = self.ask(&attestation, &committee, proposal);
+        let (confirmations, expiration) = ask.numbers();
+        let (vid, target) = (committee.vid, view.receive_lib);
+        let attestation = Attestation { claim: job.claim, confirmations, expiration, vid, target };
+        let asked = self.ask(&attestation, &committee, ask);
         let set = tokio::time::timeout(self.tuning.timeout, asked)
             .await
             .unwrap_or_else(|_| Err(CosignError::new(CosignErrorKind::Unavailable)))
@@ -52,17 +73,17 @@ impl Engine {
         &self,
         attestation: &Attestation,
         committee: &Committee,
-        proposal: &Proposal,
+        ask: &Ask,
     ) -> Result<SignatureSet, CosignError> {
         let digest = attestation.digest();
         let guid = attestation.claim.header.guid();
         let mut answers: FuturesUnordered<_> =
-            self.cosigners.iter().map(|cosigner| ask_one(cosigner.as_ref(), proposal)).collect();
+            self.cosigners.iter().map(|cosigner| ask_one(cosigner.as_ref(), ask)).collect();
         let mut signatures = Vec::new();
         let mut worst: Option<CosignError> = None;
         while let Some((cosigner, answer)) = answers.next().await {
             let checked = answer.and_then(|it| {
-                let expected = cosigner.address(proposal.dst_eid).unwrap_or_default();
+                let expected = cosigner.address(ask.dst_eid()).unwrap_or_default();
                 signature::check(digest, &it, expected)
                     .map(|()| it)
                     .map_err(|error| CosignError::new(CosignErrorKind::Refused).caused_by(error))
@@ -86,9 +107,13 @@ impl Engine {
 
 async fn ask_one<'a>(
     cosigner: &'a dyn Cosigner,
-    proposal: &Proposal,
+    ask: &Ask,
 ) -> (&'a dyn Cosigner, Result<alloy_primitives::Signature, CosignError>) {
-    (cosigner, cosigner.cosign(proposal).await)
+    let answer = match ask {
+        Ask::Attest(proposal) => cosigner.cosign(proposal).await,
+        Ask::TakeBack(retraction) => cosigner.take_back(retraction).await,
+    };
+    (cosigner, answer)
 }
 
 /// How much a failure matters to the job, so that a cosigner's alarm is not lost among its neighbours' excuses.

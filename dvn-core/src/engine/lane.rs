@@ -62,7 +62,7 @@ fn lease_name(eid: Eid) -> String {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LaneError {
+pub(super) enum LaneError {
     #[error("destination failed")]
     Destination(#[from] SubmitError),
     #[error("store failed")]
@@ -70,11 +70,12 @@ enum LaneError {
 }
 
 impl Engine {
-    /// One round of a lane: what is open first, then what is new.
+    /// One round of a lane: what cannot wait, then what is open, then what is new.
     async fn tend(&self, eid: Eid, lane: &Lane, waiting_since: &mut Option<Instant>) -> Result<(), LaneError> {
         if !self.leads(eid, lane).await? {
             return Ok(());
         }
+        self.urgent(eid, lane).await?;
         self.settle(lane).await?;
         while self.submit_some(eid, lane, waiting_since).await? {}
         Ok(())
@@ -135,6 +136,14 @@ impl Engine {
         let Some(mut job) = self.store.jobs.load(settlement.job).await? else {
             return Ok(());
         };
+        if job.state == State::Retracting {
+            // Whatever the transaction did, the next look at the destination says how the record stands.
+            if !matches!(settlement.outcome, Outcome::Attested { .. }) {
+                job.signed = None;
+            }
+            job.wake = self.wake_now();
+            return Ok(self.store.jobs.save(&mut job).await?);
+        }
         if !matches!(job.state, State::Signed | State::Submitted) {
             return Ok(());
         }
@@ -147,6 +156,10 @@ impl Engine {
                 metrics::counter!("dvn_submission_success_total", "target_chain" => chain).increment(1);
             }
             Outcome::Ineffective { reason } => self.resign(&mut job, &reason).await?,
+            Outcome::Cancelled => {
+                let detail = json!({ "cancelled": true });
+                self.advance("submitter", &mut job, Move::Verify, self.wake_now(), detail).await?;
+            }
         }
         Ok(())
     }
@@ -270,7 +283,7 @@ impl Engine {
 }
 
 /// Rebuilds the call and checks the stored signatures against it, as the contract would.
-fn usable(job: &Job, view: &DestinationView, committee: &Committee) -> Result<SignedAttestation, String> {
+pub(super) fn usable(job: &Job, view: &DestinationView, committee: &Committee) -> Result<SignedAttestation, String> {
     let signed = job.signed.as_ref().ok_or("no signatures are stored")?;
     let Signed { confirmations, expiration, target, signatures } = signed;
     if expiration.0 <= view.time.plus(EXPIRY_MARGIN_SECONDS).0 {

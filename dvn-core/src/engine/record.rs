@@ -100,7 +100,8 @@ impl Engine {
         error!(?scope, reason, "halted");
         metrics::counter!("dvn_halts_total").increment(1);
         let detail = json!({ "scope": format!("{scope:?}"), "reason": reason, "evidence": digest });
-        self.audit("engine", "halt", guid, detail).await
+        self.audit("engine", "halt", guid, detail).await?;
+        self.wake_attested(scope).await
     }
 
     /// Whether a halt stands that stops work between two chains.

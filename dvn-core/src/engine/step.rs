@@ -8,14 +8,13 @@ use tracing::{debug, error, warn};
 
 use super::{
     Engine, RETRY,
-    collect::CollectError,
+    collect::{Ask, CollectError},
     lock, pause,
     record::{Failure, chain_of},
 };
 use crate::{
     assess::{AssessError, Assessment, Judged},
-    destination::Decision,
-    error::{CosignErrorKind, Disposition, StoreError, SubmitError},
+    error::{CosignErrorKind, Disposition, StoreError, StoreErrorKind},
     ids::{Eid, JobId},
     job::{Hold, Job, Move, State, Wake},
     policy::{self, Verdict},
@@ -76,16 +75,22 @@ impl Engine {
         let Some(mut job) = self.store.jobs.load(id).await? else {
             return Ok(());
         };
-        if self.is_halted(job.location.src_eid, job.dst_eid()).await? {
-            return self.rest(&mut job, HALTED).await;
+        // What was attested is looked after in a halt too, and taken back.
+        match job.state {
+            State::Attested => return self.watch(&mut job).await,
+            State::Retracting => return self.take_back(&mut job).await,
+            State::Retracted => return self.guard(&mut job).await,
+            _ if self.is_halted(job.location.src_eid, job.dst_eid()).await? => {
+                return self.rest(&mut job, HALTED).await;
+            }
+            _ => {}
         }
         match job.state {
             State::Observed | State::Waiting => self.examine(&mut job).await,
             State::Held(hold) if hold.resumes() => self.examine(&mut job).await,
             State::Verified => self.examine(&mut job).await,
-            State::Attested => self.watch(&mut job).await,
-            State::Signed | State::Submitted => Ok(()),
-            State::Committed | State::Held(_) | State::Refused(_) | State::Orphaned | State::Retracted => Ok(()),
+            State::Signed | State::Submitted | State::Attested | State::Retracting | State::Retracted => Ok(()),
+            State::Committed | State::Held(_) | State::Refused(_) | State::Orphaned => Ok(()),
         }
     }
 
@@ -158,6 +163,9 @@ impl Engine {
             "receive_confirmations": judged.view.config.map(|it| it.confirmations.0),
         });
         match judged.verdict {
+            Verdict::Sign { .. } if judged.view.is_taken_back() && !self.is_released(job).await? => {
+                self.retracted(job, &judged.view).await
+            }
             Verdict::Sign { confirmations } => {
                 if job.state != State::Verified {
                     self.store.evidence.put(job.claim.header.guid(), &judged.seen.evidence, self.clock.now()).await?;
@@ -191,6 +199,11 @@ impl Engine {
         }
     }
 
+    async fn is_released(&self, job: &Job) -> Result<bool, StoreError> {
+        let released = self.attestor.is_released(job.claim.header.guid()).await;
+        released.map_err(|error| StoreError::new(StoreErrorKind::Storage).caused_by(error))
+    }
+
     /// From the first sight of a packet to its verification, the wait for finality included.
     fn record_latency(&self, job: &Job) {
         let chain = self.views.sources.get(&job.location.src_eid).map(|it| it.verifier.chain().name.clone());
@@ -216,7 +229,7 @@ impl Engine {
 
     /// Collects a quorum of signatures for a verified job.
     async fn sign(&self, job: &mut Job, proposal: Proposal) -> Result<(), StoreError> {
-        match self.collect(job, &proposal).await {
+        match self.collect(job, &Ask::Attest(proposal)).await {
             Ok(signed) => {
                 self.progress.key(None);
                 self.turns.forget(job.id);
@@ -256,56 +269,6 @@ impl Engine {
                 | CosignErrorKind::Refused => self.postpone(job, text, Duration::ZERO).await,
             },
         }
-    }
-
-    /// Looks after an attested packet until its destination holds it for good.
-    async fn watch(&self, job: &mut Job) -> Result<(), StoreError> {
-        let view = match self.look(job).await {
-            Ok(view) => view,
-            Err(error) => {
-                let failure = Failure { reason: chain_of(&error), evidence: error.evidence() };
-                return self.fail(job, job.dst_eid(), error.disposition(), failure).await;
-            }
-        };
-        let Some((decision, at, settled)) = view else {
-            return Ok(());
-        };
-        match decision {
-            Decision::Committed => {
-                let first = *lock(&self.committed_at).entry(job.id).or_insert(at);
-                if settled < first {
-                    return self.look_again(job).await;
-                }
-                lock(&self.committed_at).remove(&job.id);
-                self.advance("submitter", job, Move::Commit, Wake::Never, json!({ "final": settled.0 })).await
-            }
-            Decision::Attested => self.look_again(job).await,
-            Decision::Submit(_) => {
-                lock(&self.committed_at).remove(&job.id);
-                job.attested_in = None;
-                let detail = json!({ "lost_at": at.0 });
-                self.advance("submitter", job, Move::Verify, self.wake_now(), detail).await
-            }
-            Decision::Hold(hold) => self.hold(job, hold, json!({ "at": at.0 })).await,
-        }
-    }
-
-    async fn look(
-        &self,
-        job: &Job,
-    ) -> Result<Option<(Decision, crate::ids::BlockNumber, crate::ids::BlockNumber)>, SubmitError> {
-        let Some(submitter) = self.views.destinations.get(&job.dst_eid()) else {
-            return Ok(None);
-        };
-        let (view, settled) = tokio::try_join!(submitter.view(&job.claim), submitter.settled())?;
-        Ok(Some((view.decide(&job.claim), view.at.number, settled)))
-    }
-
-    async fn look_again(&self, job: &mut Job) -> Result<(), StoreError> {
-        job.attempts = job.attempts.saturating_add(1);
-        let poll = self.lanes.get(&job.dst_eid()).map_or(HELD, |lane| lane.poll);
-        job.wake = self.wake_in(crate::backoff::Backoff::new(poll, Duration::from_secs(60)).after(job.attempts / 4));
-        self.store.jobs.save(job).await
     }
 
     /// Stops a chain on the word of a lane or of a source.

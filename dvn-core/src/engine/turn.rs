@@ -33,8 +33,23 @@ impl Turns {
 }
 
 impl Engine {
-    /// How long this node still leaves a signable job to those before it in rank; nothing when it is its own turn.
+    /// How long this node still leaves a signable job to those before it in rank; nothing when it is its own turn. A proposer
+    /// that was given a signature has some time more.
     pub(crate) fn turn(&self, job: &Job) -> Option<Duration> {
+        let before = self.turn_by_rank(job)?;
+        let Some(given) = self.attestor.given_to_peer(job.claim.header.guid()) else {
+            return some(before);
+        };
+        some(before.max(self.tuning.takeover.saturating_mul(COLLECTING).saturating_sub(given.elapsed())))
+    }
+
+    /// As [`Engine::turn`], for what must not wait any longer than its place in rank.
+    pub(crate) fn turn_to_take_back(&self, job: &Job) -> Option<Duration> {
+        some(self.turn_by_rank(job)?)
+    }
+
+    /// What is left of the time of those before this node; nothing where nobody is before it.
+    fn turn_by_rank(&self, job: &Job) -> Option<Duration> {
         let dst_eid = job.dst_eid();
         let own = self.attestor.signer(dst_eid)?;
         let known = self.cosigners.iter().filter_map(|it| Some((it.address(dst_eid)?, it.is_healthy())));
@@ -50,11 +65,10 @@ impl Engine {
             return None;
         }
         let waits = self.tuning.takeover.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
-        let since = self.turns.since(job.id);
-        let mut left = waits.saturating_sub(since.elapsed());
-        if let Some(given) = self.attestor.given_to_peer(job.claim.header.guid()) {
-            left = left.max(self.tuning.takeover.saturating_mul(COLLECTING).saturating_sub(given.elapsed()));
-        }
-        (!left.is_zero()).then_some(left)
+        Some(waits.saturating_sub(self.turns.since(job.id).elapsed()))
     }
+}
+
+fn some(left: Duration) -> Option<Duration> {
+    (!left.is_zero()).then_some(left)
 }

@@ -19,7 +19,9 @@ fn any_move() -> impl Strategy<Value = Move> {
         Move::Hold(Hold::NotListed),
         Move::Refuse(Refusal::NotAssigned),
         Move::Orphan,
+        Move::TakeBack,
         Move::Retract,
+        Move::Release,
     ])
 }
 
@@ -39,6 +41,13 @@ fn the_steps_back_are_legal() {
         (State::Waiting, Move::Orphan, State::Orphaned),
         (State::Orphaned, Move::Observe, State::Observed),
         (State::Held(Hold::NotListed), Move::Verify, State::Verified),
+        (State::Attested, Move::TakeBack, State::Retracting),
+        (State::Orphaned, Move::TakeBack, State::Retracting),
+        (State::Retracting, Move::Retract, State::Retracted),
+        (State::Retracted, Move::TakeBack, State::Retracting),
+        (State::Retracting, Move::Commit, State::Committed),
+        (State::Retracting, Move::Attest, State::Attested),
+        (State::Retracted, Move::Release, State::Observed),
     ];
     for (from, step, to) in cases {
         assert_eq!(from.apply(step), Ok(to));
@@ -73,15 +82,16 @@ fn names_tell_states_apart() {
 proptest! {
     #[test]
     fn terminal_states_stay(state in any_state(), step in any_move()) {
-        if state.is_terminal() {
+        // What was refused here may have been attested by others, and is taken back then.
+        if state.is_terminal() && !matches!((state, step), (State::Refused(_), Move::TakeBack)) {
             prop_assert!(state.apply(step).is_err());
         }
     }
 
     #[test]
     fn a_signed_job_never_becomes_unseen(state in any_state(), step in any_move()) {
-        // Once a signature may exist, a job cannot be orphaned, refused or observed afresh.
-        if state.may_be_signed() && let Ok(next) = state.apply(step) {
+        // Once a signature may exist, a job cannot be orphaned, refused or observed afresh, but by an operator's word.
+        if state.may_be_signed() && step != Move::Release && let Ok(next) = state.apply(step) {
             prop_assert!(!matches!(next, State::Observed | State::Waiting | State::Orphaned | State::Refused(_)));
         }
     }

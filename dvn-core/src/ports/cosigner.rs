@@ -7,6 +7,7 @@ use crate::{
     error::CosignError,
     ids::{ChainTime, Confirmations, Eid},
     job::Location,
+    packet::Claim,
 };
 
 /// What a cosigner is asked to attest, in meaning and never in bytes: the cosigner reads the packet itself, and builds
@@ -20,6 +21,18 @@ pub struct Proposal {
     pub dst_eid: Eid,
     /// What to state.
     pub confirmations: Confirmations,
+    /// Until when.
+    pub expiration: ChainTime,
+}
+
+/// What a cosigner is asked to take back: `verify(header, payloadHash, 0)`, which makes our record of a packet insufficient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "what goes over the wire")]
+pub struct Retraction {
+    /// Slot and payload that were attested.
+    pub claim: Claim,
+    /// Where the proposer once saw the packet. The cosigner looks there too; zero where it never saw it.
+    pub location: Location,
     /// Until when.
     pub expiration: ChainTime,
 }
@@ -46,4 +59,14 @@ pub trait Cosigner: fmt::Debug + Send + Sync {
     /// # Cancel safety
     /// The cosigner may have signed, and journaled, when the future is dropped; asking again is safe.
     async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError>;
+
+    /// Signs a retraction of what the destination shows, unless it can verify the packet itself at that moment. Halts do not
+    /// stop it.
+    ///
+    /// # Errors
+    /// [`CosignError`].
+    ///
+    /// # Cancel safety
+    /// As [`Cosigner::cosign`].
+    async fn take_back(&self, retraction: &Retraction) -> Result<Signature, CosignError>;
 }

@@ -57,6 +57,8 @@ pub enum Outcome {
         /// What the contract's events say, for people.
         reason: String,
     },
+    /// What [`Submitter::cancel`] put in its place was mined.
+    Cancelled,
 }
 
 /// The fate of one item of one submission.
@@ -106,6 +108,17 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`SubmitError`]; what is open stays open.
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError>;
+
+    /// Puts a transaction that does nothing, with the same nonce and a better price, in the place of every open one that carries
+    /// one of these jobs. Which of the two is mined is the chain's choice; [`Submitter::settle`] reports it. What is cancelled
+    /// already is left alone.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; some may be cancelled then, and the others are at the next call.
+    ///
+    /// # Cancel safety
+    /// As [`Submitter::submit`].
+    async fn cancel(&self, jobs: &[JobId]) -> Result<(), SubmitError>;
 
     /// Ends the reports about a transaction, once the jobs have taken note.
     ///

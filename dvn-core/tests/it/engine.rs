@@ -9,7 +9,7 @@ use dvn_core::{
     job::{Hold, Refusal, State},
     packet::Claim,
     ports::{
-        Assignment, Attempt, Cosigner, Halt, HaltScope, LaneId, NewTransaction, OutboxItem, Proposal,
+        Assignment, Attempt, Cosigner, Halt, HaltScope, LaneId, NewTransaction, OutboxItem, Proposal, Retraction,
         SignedAttestation, Signer, Store,
     },
 };
@@ -393,6 +393,10 @@ impl Cosigner for Liar {
     }
 
     async fn cosign(&self, _: &Proposal) -> Result<Signature, CosignError> {
+        Ok(self.0.sign_digest(B256::repeat_byte(7)).await.unwrap())
+    }
+
+    async fn take_back(&self, _: &Retraction) -> Result<Signature, CosignError> {
         Ok(self.0.sign_digest(B256::repeat_byte(7)).await.unwrap())
     }
 }

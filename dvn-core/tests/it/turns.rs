@@ -15,7 +15,7 @@ use dvn_core::{
     ids::{BlockNumber, ChainTime, Confirmations, Eid},
     job::State,
     packet::Claim,
-    ports::{Cosigner, Proposal, Signer},
+    ports::{Cosigner, Proposal, Retraction, Signer},
     rank,
 };
 
@@ -54,6 +54,10 @@ impl Cosigner for Peer {
 
     async fn cosign(&self, _: &Proposal) -> Result<Signature, CosignError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        Err(CosignError::new(CosignErrorKind::Unavailable))
+    }
+
+    async fn take_back(&self, _: &Retraction) -> Result<Signature, CosignError> {
         Err(CosignError::new(CosignErrorKind::Unavailable))
     }
 }

@@ -1,9 +1,10 @@
 //! A source and a destination that tests script: blocks, packets, reorgs, lies and failures.
 
+mod auditor;
 mod elsewhere;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -31,7 +32,10 @@ use dvn_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::elsewhere::{ELSEWHERE, Elsewhere};
+pub(crate) use self::{
+    auditor::{AuditSeats, Sight},
+    elsewhere::{ELSEWHERE, Elsewhere},
+};
 
 pub(crate) const SRC: Eid = Eid(30101);
 pub(crate) const DST: Eid = Eid(30212);
@@ -75,6 +79,7 @@ pub(crate) struct Chains {
     pub(crate) unsettled: bool,
     pub(crate) executed: Vec<SignedAttestation>,
     open: BTreeMap<SubmissionId, Vec<SignedAttestation>>,
+    pub(crate) cancelled: BTreeSet<SubmissionId>,
 }
 
 /// Shared by the fakes of one test.
@@ -111,6 +116,7 @@ impl World {
             unsettled: false,
             executed: Vec::new(),
             open: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
         })))
     }
 
@@ -123,7 +129,19 @@ impl World {
     }
 
     pub(crate) fn builder(&self, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
-        let source = Source::new(Arc::new(self.clone()), Arc::new(self.clone())).with_start_block(BlockNumber(1));
+        self.compose(self.source(), store, signer)
+    }
+
+    /// With eyes of their own on what was attested.
+    pub(crate) fn audited(&self, seats: &AuditSeats, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
+        self.compose(self.source().with_auditor(Arc::new(seats.clone()), Duration::ZERO), store, signer)
+    }
+
+    fn source(&self) -> Source {
+        Source::new(Arc::new(self.clone()), Arc::new(self.clone())).with_start_block(BlockNumber(1))
+    }
+
+    fn compose(&self, source: Source, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
         let destination = Destination::new(Arc::new(self.clone()), signer).with_poll(Duration::from_millis(5));
         Dvn::builder()
             .source(source)
@@ -333,7 +351,9 @@ impl Submitter for World {
         let mut settlements = Vec::new();
         for (submission, items) in open {
             for item in items {
-                let outcome = if chains.ineffective {
+                let outcome = if chains.cancelled.contains(&submission) {
+                    Outcome::Cancelled
+                } else if chains.ineffective {
                     Outcome::Ineffective { reason: "nothing happened".to_owned() }
                 } else {
                     let Attested { confirmations, slot, payload } = Attested::of(&item);
@@ -350,6 +370,14 @@ impl Submitter for World {
             }
         }
         Ok(settlements)
+    }
+
+    async fn cancel(&self, jobs: &[JobId]) -> Result<(), SubmitError> {
+        let mut chains = self.lock();
+        let open = chains.open.iter().filter(|(_, items)| items.iter().any(|item| jobs.contains(&item.job)));
+        let cancelled: Vec<_> = open.map(|(id, _)| *id).collect();
+        chains.cancelled.extend(cancelled);
+        Ok(())
     }
 
     async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {

@@ -43,6 +43,10 @@ impl Submitter for Elsewhere {
         self.0.settle().await
     }
 
+    async fn cancel(&self, jobs: &[JobId]) -> Result<(), SubmitError> {
+        self.0.cancel(jobs).await
+    }
+
     async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {
         self.0.close(submission).await
     }

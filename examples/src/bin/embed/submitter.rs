@@ -137,6 +137,11 @@ impl Submitter for RelayedSubmitter {
         Ok(settlements)
     }
 
+    /// The relayer takes no order back. What it mines all the same is taken back by a retraction, if it has to be.
+    async fn cancel(&self, _jobs: &[JobId]) -> Result<(), SubmitError> {
+        Ok(())
+    }
+
     async fn close(&self, submission: SubmissionId) -> Result<(), SubmitError> {
         let mut desk = self.desk.lock().await;
         self.outbox.close(submission).await.map_err(|error| self.failed(error))?;
