@@ -11,17 +11,17 @@ use async_trait::async_trait;
 use dvn_core::{
     error::{CosignError, CosignErrorKind},
     ids::Eid,
-    ports::{Cosigner, Proposal},
+    ports::{Cosigner, Proposal, Retraction},
 };
 use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
     identity::{Identity, IdentityError},
-    wire::{self, Asked, Given, Health, Refused},
+    wire::{self, Asked, AskedBack, Given, Health, Refused},
 };
 use crate::{config, http::PeerStatus};
 
@@ -51,6 +51,7 @@ pub struct Peer {
     name: String,
     address: Address,
     cosign: Url,
+    retract: Url,
     health: Url,
     http: Client,
     /// Its keys for destinations that have one of their own there, as it says. What it signs with them counts only if the
@@ -84,6 +85,7 @@ impl Peer {
             name: peer.name.clone(),
             address: peer.address,
             cosign: at(wire::COSIGN),
+            retract: at(wire::RETRACT),
             health: at(wire::HEALTH),
             http,
             others: Mutex::default(),
@@ -127,9 +129,9 @@ impl Peer {
         }
     }
 
-    async fn ask(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+    async fn ask(&self, url: &Url, asked: &impl Serialize) -> Result<Signature, CosignError> {
         let unavailable = |detail: String| CosignError::new(CosignErrorKind::Unavailable).because(detail);
-        let sent = self.http.post(self.cosign.clone()).json(&Asked::from(proposal)).send().await;
+        let sent = self.http.post(url.clone()).json(asked).send().await;
         let response = sent.map_err(|error| {
             let detail = innermost(error);
             self.note(Err(detail.clone()));
@@ -165,11 +167,15 @@ impl Cosigner for Peer {
 
     async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
         let started = Instant::now();
-        let result = self.ask(proposal).await;
+        let result = self.ask(&self.cosign, &Asked::from(proposal)).await;
         let outcome = result.as_ref().map_or_else(|error| error.kind().name(), |_| "Signed");
         let labels = [("peer", self.name.clone()), ("outcome", outcome.to_owned())];
         metrics::histogram!("dvn_cosign_seconds", &labels).record(started.elapsed().as_secs_f64());
         result
+    }
+
+    async fn take_back(&self, retraction: &Retraction) -> Result<Signature, CosignError> {
+        self.ask(&self.retract, &AskedBack::from(retraction)).await
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{
 use dvn_core::{
     attestor::Attestor,
     error::{CosignError, CosignErrorKind},
-    ports::Proposal,
+    ports::{Proposal, Retraction},
 };
 use thiserror::Error;
 use tokio::{net::TcpListener, time::Instant};
@@ -24,7 +24,7 @@ use super::{
     identity::{Identity, IdentityError},
     limit::Limit,
     listener::{PeerListener, Remote},
-    wire::{self, Asked, Given, Health, Refused},
+    wire::{self, Asked, AskedBack, Given, Health, Refused},
 };
 use crate::config::Cosigning;
 
@@ -73,6 +73,7 @@ struct Shared {
     others: BTreeMap<u32, Address>,
     attestor: Arc<Attestor>,
     limits: BTreeMap<Arc<str>, Limit>,
+    retractions: BTreeMap<Arc<str>, Limit>,
 }
 
 impl Server {
@@ -99,13 +100,15 @@ impl Server {
         stop: CancellationToken,
     ) -> io::Result<()> {
         let Addresses { signer, others } = addresses;
-        let limits = self.names.iter().map(|name| (Arc::clone(name), Limit::new())).collect();
+        let shares = || self.names.iter().map(|name| (Arc::clone(name), Limit::new())).collect();
+        let (limits, retractions) = (shares(), shares());
         let listener = PeerListener::new(self.tcp, self.config, self.names)?;
         let router = Router::new()
             .route(wire::COSIGN, post(cosign))
+            .route(wire::RETRACT, post(retract))
             .route(wire::HEALTH, get(health))
             .layer(DefaultBodyLimit::max(wire::MOST_BYTES))
-            .with_state(Arc::new(Shared { name, signer, others, attestor, limits }));
+            .with_state(Arc::new(Shared { name, signer, others, attestor, limits, retractions }));
         let service = router.into_make_service_with_connect_info::<Remote>();
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
     }
@@ -137,6 +140,33 @@ async fn cosign(
             count(&peer, error.kind().name());
             let (location, kind) = (proposal.location, error.kind().name());
             warn!(peer, address = %remote.address, block = %location.block, tx_hash = %location.tx_hash, kind, %error, "a peer's proposal is refused");
+            refusal(StatusCode::CONFLICT, &error)
+        }
+    }
+}
+
+/// Taking back comes before everything: it has no share of the limits that proposals use up.
+async fn retract(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(remote): ConnectInfo<Remote>,
+    Json(asked): Json<AskedBack>,
+) -> Response {
+    let peer = remote.name.to_string();
+    let Some(_place) = shared.retractions.get(&remote.name).and_then(Limit::take) else {
+        let busy = CosignError::new(CosignErrorKind::Unavailable).because("too many retractions at once");
+        return refusal(StatusCode::TOO_MANY_REQUESTS, &busy);
+    };
+    let retraction = Retraction::from(asked);
+    let guid = retraction.claim.header.guid();
+    match shared.attestor.retract(&retraction).await {
+        Ok(signature) => {
+            count(&peer, "Retracted");
+            warn!(peer, %guid, "a peer's retraction is cosigned");
+            Json(Given::new(&signature)).into_response()
+        }
+        Err(error) => {
+            count(&peer, error.kind().name());
+            warn!(peer, address = %remote.address, %guid, %error, "a peer's retraction is refused");
             refusal(StatusCode::CONFLICT, &error)
         }
     }

@@ -1,5 +1,7 @@
 //! What goes over the wire, in JSON. Hashes are hex with prefix, numbers are numbers.
 
+mod retraction;
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Signature, hex};
@@ -11,10 +13,13 @@ use dvn_core::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::retraction::AskedBack;
+
 /// Longest request or answer, in bytes; real ones are far below.
 pub(super) const MOST_BYTES: usize = 16 * 1024;
 
 pub(super) const COSIGN: &str = "/v1/cosign";
+pub(super) const RETRACT: &str = "/v1/retract";
 pub(super) const HEALTH: &str = "/v1/health";
 
 /// A proposal as a peer makes it.
