@@ -81,7 +81,7 @@ fn verdict(criterion: &mut Criterion) {
         lazy_nonce: Nonce(0),
         record: None,
     };
-    let floor = Floor { confirmations: Confirmations(12) };
+    let floor = Floor { confirmations: Confirmations(12), irrevocable: Confirmations(0) };
     criterion.bench_function("policy/judge", |bench| {
         bench.iter(|| judge(black_box(&seen), black_box(&view), floor, None));
     });

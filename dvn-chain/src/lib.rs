@@ -8,6 +8,7 @@
 //! printed together with the seat's URL.
 
 mod anchor;
+mod auditor;
 mod bundle;
 mod call;
 mod contracts;
@@ -32,6 +33,7 @@ mod submit;
 mod verifier;
 
 pub use anchor::{Anchor, Authentic};
+pub use auditor::EvmAuditor;
 pub use panel::{Absence, Panel, PanelError, PanelSetupError};
 pub use profile::{ChainClass, Finality, GasRules, Profile};
 pub use reader::{EvmReader, SourceConfig, SourceContracts};

@@ -61,6 +61,8 @@ pub struct Profile {
     pub log_range: u64,
     /// How gas is bought.
     pub gas: GasRules,
+    /// How long a packet waits, as depth, whose attestation could not be taken back.
+    pub irrevocable_delay: Duration,
     /// The receipt types with which a block's hash proves its logs; nothing where they are voted on.
     pub proof: Option<ReceiptTypes>,
     /// How many ancestors' hashes the history contract of EIP-2935 keeps; nothing where the chain has none.
@@ -85,6 +87,7 @@ impl ChainClass {
             block_time,
             log_range,
             gas: self.gas(),
+            irrevocable_delay: Duration::from_secs(if matches!(self, Self::Conflux) { 3_600 } else { 1_800 }),
             proof: self.proof(),
             history: self.history(),
         }

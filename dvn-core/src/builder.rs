@@ -36,7 +36,7 @@ impl Source {
         Self {
             scanner,
             verifier,
-            floor: Floor { confirmations: Confirmations(0) },
+            floor: Floor { confirmations: Confirmations(0), irrevocable: Confirmations(0) },
             start_block: None,
             asks_neighbours: true,
             auditor: None,
@@ -46,7 +46,15 @@ impl Source {
     /// Waits for at least this depth, whatever the OApps ask.
     #[must_use]
     pub const fn with_floor(mut self, confirmations: Confirmations) -> Self {
-        self.floor = Floor { confirmations };
+        self.floor.confirmations = confirmations;
+        self
+    }
+
+    /// Waits for at least this depth where the receiver counts a record of 0 confirmations, so that what is attested cannot be
+    /// taken back.
+    #[must_use]
+    pub const fn with_irrevocable_floor(mut self, confirmations: Confirmations) -> Self {
+        self.floor.irrevocable = confirmations;
         self
     }
 

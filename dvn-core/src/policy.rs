@@ -16,6 +16,9 @@ use crate::{
 pub struct Floor {
     /// Least depth of a packet's block under the newest block. It lengthens the wait and is never attested.
     pub confirmations: Confirmations,
+    /// The same for packets whose receiver counts a record of 0 confirmations as verified: what is attested there cannot be
+    /// taken back, since a retraction states 0.
+    pub irrevocable: Confirmations,
 }
 
 /// The policy's answer.
@@ -59,7 +62,8 @@ pub fn judge(seen: &Observation, view: &DestinationView, floor: Floor, first_sen
     };
     let send = seen.send_confirmations.max(first_send.unwrap_or_default());
     let stated = send.max(receive).max(Confirmations(1));
-    let depth = stated.max(floor.confirmations);
+    let least = if receive == Confirmations(0) { floor.irrevocable } else { Confirmations(0) };
+    let depth = stated.max(floor.confirmations).max(least);
     let block = seen.location.block.number;
     let deep_enough_at = block.above(depth.0);
     if seen.head.latest < deep_enough_at || seen.head.settled < block {

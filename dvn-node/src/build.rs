@@ -3,13 +3,15 @@
 mod chains;
 mod keys;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dvn_chain::{
-    EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Profile, SourceConfig, SourceContracts, SubmitterConfig,
+    EvmAuditor, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, SourceConfig,
+    SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
     Batch, BuildError, Builder, Destination, Dvn, Source,
+    ids::Confirmations,
     ports::{Clock, Store, SystemClock},
 };
 
@@ -41,8 +43,8 @@ pub(crate) fn compose(
     for peer in peers {
         builder = builder.peer(Arc::clone(peer) as _);
     }
-    for (source, panel) in config.sources.iter().zip(&panels.sources) {
-        builder = add_source(builder, source, panel, store);
+    for ((source, panel), audit) in config.sources.iter().zip(&panels.sources).zip(&panels.audits) {
+        builder = add_source(builder, source, (panel, audit.as_ref()), store);
     }
     let parts = config.targets.iter().zip(&panels.targets).zip(&keys.targets);
     for ((target, panel), keys) in parts {
@@ -62,7 +64,15 @@ pub(crate) fn compose(
     builder.build()
 }
 
-fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::Panel>, store: &Store) -> Builder {
+/// Where no seat only audits, the voting ones are asked again after this.
+const SECOND_LOOK: Duration = Duration::from_secs(120);
+
+fn add_source(
+    builder: Builder,
+    source: &config::Source,
+    (panel, audit): (&Arc<Panel>, Option<&Arc<Panel>>),
+    store: &Store,
+) -> Builder {
     let network = &source.network;
     let contracts = SourceContracts {
         endpoint: source.contracts.endpoint,
@@ -76,20 +86,31 @@ fn add_source(builder: Builder, source: &config::Source, panel: &Arc<dvn_chain::
         cool_down: source.cool_down,
         ..SourceConfig::new(contracts, &profile, network.confirmations)
     };
+    let (auditing, after) = audit.map_or((panel, SECOND_LOOK), |audit| (audit, Duration::ZERO));
+    let auditor = EvmAuditor::new(Arc::clone(auditing), reading.clone());
     let reader = Arc::new(EvmReader::new(Arc::clone(panel), reading, Arc::clone(&store.finalized)));
     let (scanner, verifier) = (EvmSource::new(Arc::clone(&reader)), EvmVerifier::new(reader));
     let mut part = Source::new(Arc::new(scanner), Arc::new(verifier)).with_floor(network.confirmations);
+    let delay = source.irrevocable_delay.unwrap_or(profile.irrevocable_delay);
+    part = part.with_irrevocable_floor(depth(delay, network.block_time));
+    part = part.with_auditor(Arc::new(auditor), after);
     if let Some(block) = source.start_block {
         part = part.with_start_block(block);
     }
     builder.source(part)
 }
 
+/// How deep a block is after so long a time, rounded up.
+fn depth(delay: Duration, block_time: Duration) -> Confirmations {
+    let blocks = delay.as_millis().div_ceil(block_time.as_millis().max(1));
+    Confirmations(u64::try_from(blocks).unwrap_or(u64::MAX))
+}
+
 fn submitter_config(target: &config::Target) -> SubmitterConfig {
     let network = &target.network;
     // A transaction that was not mined within a few blocks needs another price; nodes forget one sooner than that.
     let (replace_after, resend_after) = (network.block_time.saturating_mul(10), network.block_time.saturating_mul(3));
-    let least = std::time::Duration::from_secs(5);
+    let least = Duration::from_secs(5);
     SubmitterConfig {
         chain_id: network.chain_id,
         endpoint: target.contracts.endpoint,
@@ -101,12 +122,12 @@ fn submitter_config(target: &config::Target) -> SubmitterConfig {
         fees: FeeCaps { max_fee: target.fees.max_fee, max_priority_fee: target.fees.max_priority },
         replace_after: replace_after.max(least.saturating_mul(6)),
         resend_after: resend_after.max(least),
-        expiry_margin: std::time::Duration::from_secs(60),
+        expiry_margin: Duration::from_secs(60),
     }
 }
 
 /// Half a block time, so that a block is seen soon after it is there.
-fn poll(network: &config::Network) -> std::time::Duration {
-    let (least, most) = (std::time::Duration::from_millis(100), std::time::Duration::from_secs(5));
+fn poll(network: &config::Network) -> Duration {
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(5));
     network.block_time.checked_div(2).unwrap_or(most).clamp(least, most)
 }

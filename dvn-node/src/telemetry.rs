@@ -129,6 +129,10 @@ fn describe() {
     describe_counter!(family::SIGNING_ERRORS, "Signatures that were asked for and not given, by the kind of error.");
     describe_counter!(family::SUBMISSION_SUCCESS, "Attestations whose PayloadVerified was read on the target chain.");
     describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
+    describe_counter!("dvn_audit_failures_total", "Attestations whose evidence was gone when it was looked for again.");
+    describe_counter!("dvn_retractions_total", "Attestations that were taken back.");
+    describe_counter!("dvn_retractions_too_late_total", "Packets that were committed before they could be taken back.");
+    describe_counter!("dvn_attestations_replayed_total", "Attestations that somebody brought back after a retraction.");
     describe_counter!("dvn_equivocations_total", "Packets held because their slot was signed with another payload.");
     describe_counter!("dvn_bad_evidence_total", "Blocks whose evidence from a seat does not hash to the agreed block.");
     describe_counter!(

@@ -141,7 +141,8 @@ impl Engine {
         self.halt(HaltScope::Chain(src_eid), &reason, Some(guid), evidence.as_ref()).await?;
         self.forget_attested(job);
         job.signed = None;
-        self.advance("auditor", job, Move::TakeBack, self.wake_now(), json!({ "reason": reason })).await
+        self.advance("auditor", job, Move::TakeBack, self.wake_now(), json!({ "reason": reason })).await?;
+        self.take_back(job).await
     }
 
     /// Lets every attested packet of a chain be looked at now: the chain was halted.

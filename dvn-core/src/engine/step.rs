@@ -161,6 +161,7 @@ impl Engine {
             "settled": judged.seen.head.settled.0,
             "send_confirmations": judged.seen.send_confirmations.0,
             "receive_confirmations": judged.view.config.map(|it| it.confirmations.0),
+            "revocable": judged.view.config.is_none_or(|it| it.confirmations.0 > 0),
         });
         match judged.verdict {
             Verdict::Sign { .. } if judged.view.is_taken_back() && !self.is_released(job).await? => {

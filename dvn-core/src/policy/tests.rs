@@ -31,7 +31,7 @@ fn seen(latest: u64, settled: u64, send: u64) -> Observation {
 }
 
 fn floor(confirmations: u64) -> Floor {
-    Floor { confirmations: Confirmations(confirmations) }
+    Floor { confirmations: Confirmations(confirmations), irrevocable: Confirmations(0) }
 }
 
 fn asking(receive: u64) -> DestinationView {
@@ -47,6 +47,15 @@ fn the_largest_of_all_waits_counts() {
     assert_eq!(judge(&seen(far, far, 5), &asking(20), floor(1), None), head(20));
     assert_eq!(judge(&seen(far, far, 5), &asking(5), floor(20), None), head(20));
     assert_eq!(judge(&seen(far, far, 5), &asking(5), floor(1), Some(Confirmations(20))), head(20));
+}
+
+#[test]
+fn t21_where_nothing_can_be_taken_back_the_wait_is_longer() {
+    let floor = Floor { irrevocable: Confirmations(150), ..floor(1) };
+    let (near, far) = (seen(BLOCK + 149, BLOCK + 149, 5), seen(BLOCK + 150, BLOCK + 150, 5));
+    assert_eq!(judge(&near, &asking(0), floor, None), Verdict::Wait { head: BlockNumber(BLOCK + 150) });
+    assert_eq!(judge(&far, &asking(0), floor, None), Verdict::Sign { confirmations: Confirmations(5) });
+    assert_eq!(judge(&near, &asking(1), floor, None), Verdict::Sign { confirmations: Confirmations(5) });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dvn_chain::{
     Panel, PanelSetupError, RedactedUrl, Seat, SeatConfig, SeatSetupError, UrlError, preflight::Expectations,
 };
-use dvn_core::ports::Chain;
+use dvn_core::{ports::Chain, quorum::Threshold};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
@@ -16,6 +16,8 @@ use crate::config::{self, Config, Network};
 #[derive(Debug)]
 pub(crate) struct Panels {
     pub(crate) sources: Vec<Arc<Panel>>,
+    /// Of the seats that only audit; nothing for a source without.
+    pub(crate) audits: Vec<Option<Arc<Panel>>>,
     pub(crate) targets: Vec<Arc<Panel>>,
 }
 
@@ -62,8 +64,9 @@ pub(crate) struct Check {
 impl Panels {
     pub(crate) fn set_up(config: &Config) -> Result<Self, ChainError> {
         let sources = config.sources.iter().map(|source| panel(&source.network)).collect::<Result<_, _>>()?;
+        let audits = config.sources.iter().map(|source| audit_panel(&source.network)).collect::<Result<_, _>>()?;
         let targets = config.targets.iter().map(|target| panel(&target.network)).collect::<Result<_, _>>()?;
-        Ok(Self { sources, targets })
+        Ok(Self { sources, audits, targets })
     }
 
     /// Everything that the chains can be asked about the configuration.
@@ -121,11 +124,28 @@ fn target_check(target: &config::Target, panel: &Arc<Panel>) -> Check {
 fn panel(network: &Network) -> Result<Arc<Panel>, ChainError> {
     let name = &network.name;
     let seats = network.rpc.seats.iter().map(|it| seat(name, it)).collect::<Result<Vec<_>, _>>()?;
-    let chain = Chain { name: name.clone(), eid: network.eid };
-    let panel = Panel::try_new(chain, seats, network.rpc.threshold).and_then(|it| it.with_quotas(network.rpc.quotas));
+    let panel = Panel::try_new(named(network), seats, network.rpc.threshold);
+    finished(network, panel.and_then(|it| it.with_quotas(network.rpc.quotas)))
+}
+
+/// Seats that audit agree as voting ones do by default: as many as are safe while fewer than a third of them lie.
+fn audit_panel(network: &Network) -> Result<Option<Arc<Panel>>, ChainError> {
+    let audit = &network.rpc.audit;
+    let Ok(threshold) = Threshold::try_new(audit.len(), Threshold::safe(audit.len())) else {
+        return Ok(None);
+    };
+    let seats = audit.iter().map(|it| seat(&network.name, it)).collect::<Result<Vec<_>, _>>()?;
+    finished(network, Panel::try_new(named(network), seats, threshold)).map(Some)
+}
+
+fn named(network: &Network) -> Chain {
+    Chain { name: network.name.clone(), eid: network.eid }
+}
+
+fn finished(network: &Network, panel: Result<Panel, PanelSetupError>) -> Result<Arc<Panel>, ChainError> {
     panel
         .map(|it| Arc::new(it.with_chain_id(network.chain_id)))
-        .map_err(|source| ChainError::Panel { chain: name.clone(), source })
+        .map_err(|source| ChainError::Panel { chain: network.name.clone(), source })
 }
 
 fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {

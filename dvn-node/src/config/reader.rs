@@ -30,6 +30,13 @@ pub(super) struct Place {
     pub(super) line: usize,
 }
 
+impl Place {
+    /// A key below, whose own line is not known.
+    pub(super) fn below(&self, key: &str) -> Self {
+        Self { path: format!("{}.{key}", self.path), line: self.line }
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(env: &'a dyn Env) -> Self {
         Self { env, environment: Cell::default(), problems: RefCell::default(), warnings: RefCell::default() }

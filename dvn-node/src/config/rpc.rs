@@ -164,36 +164,35 @@ fn read_seat(field: &Field<'_>) -> Option<(Seat, bool)> {
     let headers = section.optional("headers_env");
     let headers = headers.map_or(Some(Headers::default()), |field| field.variable_parsed(Headers::parse));
     let audits = section.optional("role").map_or(Some(false), |field| field.parsed(scalar::choice(ROLES)));
-    warn_of_idle(&section, audits == Some(true), !matches!(ws, Given::Absent));
+    if !matches!(ws, Given::Absent) {
+        warn_of_idle(&section);
+    }
     section.finish();
     Some((Seat { url: url.ok()?, ws: ws.ok(), operator: operator?, client, headers: headers? }, audits?))
 }
 
 /// What is valid, but has no effect yet: nobody should rely on it.
-fn warn_of_idle(seat: &Section<'_>, audits: bool, pushes: bool) {
-    if audits {
-        seat.reader.warning(&seat.place_at("role"), "audit seats are not asked in this build");
-    }
-    if pushes {
-        seat.reader
-            .warning(&seat.place_at("ws"), "pushed heads are not used in this build: the seat is polled at its `url`");
-    }
+fn warn_of_idle(seat: &Section<'_>) {
+    seat.reader
+        .warning(&seat.place_at("ws"), "pushed heads are not used in this build: the seat is polled at its `url`");
 }
 
 /// Two seats at one endpoint are one; two operators at one host are one.
 fn check_neighbours(reader: &Reader<'_>, seats: &[(Place, (Seat, bool))]) {
     for (index, (place, (seat, _))) in seats.iter().enumerate() {
         for (before, (other, _)) in seats.iter().take(index) {
-            let at = |key: &str| Place { path: format!("{}.{key}", place.path), line: place.line };
             if seat.url == other.url {
-                reader.problem(&at("url"), format!("the same endpoint as {}: one endpoint has one vote", before.path));
+                reader.problem(
+                    &place.below("url"),
+                    format!("the same endpoint as {}: one endpoint has one vote", before.path),
+                );
             } else if seat.url.host() == other.url.host() && seat.operator != other.operator {
                 let (ours, theirs) = (&seat.operator, &other.operator);
                 let message = format!(
                     "{ours} and {theirs} ({}) share the host of {}: one host has one operator",
                     before.path, seat.url
                 );
-                reader.problem_unless_dev(&at("operator"), message);
+                reader.problem_unless_dev(&place.below("operator"), message);
             }
         }
     }

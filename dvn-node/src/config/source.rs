@@ -24,6 +24,8 @@ pub struct Source {
     pub cool_down: Duration,
     /// Whether blocks without packets are asked about like those with.
     pub uniform_queries: bool,
+    /// How long, as depth, a packet waits whose attestation could not be taken back; by default the class's.
+    pub irrevocable_delay: Option<Duration>,
 }
 
 /// The contracts of a source.
@@ -44,6 +46,7 @@ pub(super) struct SourceDraft {
     contracts: Option<SourceContracts>,
     cool_down: Duration,
     uniform_queries: bool,
+    irrevocable_delay: Option<Duration>,
 }
 
 impl SourceDraft {
@@ -54,17 +57,26 @@ impl SourceDraft {
         let cool_down = section.parsed("cool_down", scalar::duration(Duration::ZERO..=Duration::from_secs(86_400)));
         let cool_down = cool_down.unwrap_or(SourceConfig::COOL_DOWN);
         let uniform_queries = section.parsed("uniform_queries", scalar::flag).unwrap_or(false);
+        let day = Duration::from_secs(86_400);
+        let irrevocable_delay = section.parsed("irrevocable_delay", scalar::duration(Duration::ZERO..=day));
         section.finish();
-        Self { network, start_block, contracts, cool_down, uniform_queries }
+        Self { network, start_block, contracts, cool_down, uniform_queries, irrevocable_delay }
     }
 }
 
 /// Nothing where any source is incomplete.
 pub(super) fn complete(reader: &Reader<'_>, drafts: Vec<SourceDraft>) -> Option<Vec<Source>> {
     let complete = |draft: SourceDraft| {
-        let SourceDraft { start_block, cool_down, uniform_queries, .. } = draft;
+        let SourceDraft { start_block, cool_down, uniform_queries, irrevocable_delay, .. } = draft;
+        let place = draft.network.place.clone();
         let network = draft.network.complete(reader);
-        Some(Source { network: network?, start_block, contracts: draft.contracts?, cool_down, uniform_queries })
+        if network.as_ref().is_some_and(|it| it.rpc.audit.is_empty()) && !reader.is_dev() {
+            let message = "no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, \
+                           two minutes later";
+            reader.warning(&place.below("rpc"), message);
+        }
+        let (network, contracts) = (network?, draft.contracts?);
+        Some(Source { network, start_block, contracts, cool_down, uniform_queries, irrevocable_delay })
     };
     // Every draft is completed before any is missed, so that each reports its problems.
     drafts.into_iter().map(complete).collect::<Vec<_>>().into_iter().collect()

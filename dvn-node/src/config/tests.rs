@@ -100,7 +100,8 @@ fn what_has_no_effect_is_warned_of() {
         warnings,
         [
             "line 20: source_chains.ethereum.rpc.seats[0].ws: pushed heads are not used in this build: the seat is polled at its `url`",
-            "line 24: source_chains.ethereum.rpc.seats[4].role: audit seats are not asked in this build",
+            "line 34: source_chains.arbitrum.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
+            "line 47: source_chains.conflux.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
         ]
     );
 }

@@ -3,6 +3,7 @@
 //! tokens on a path whose packet before had moved 0.006.
 
 mod attack;
+mod audit;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -154,10 +155,19 @@ async fn t03_a_packet_waits_for_the_seats_and_is_signed_once() {
 
 /// Whether the source is halted, with evidence.
 fn is_halted(node: &Node) -> bool {
+    halts(node).iter().any(|halt| halt["scope"] == "ethereum" && halt["evidence"].is_string())
+}
+
+/// Whether the source is halted for a reason that begins like this.
+fn is_halted_by(node: &Node, reason: &str) -> bool {
+    let is_it = |halt: &Value| halt["reason"].as_str().is_some_and(|told| told.starts_with(reason));
+    halts(node).iter().any(|halt| halt["scope"] == "ethereum" && is_it(halt))
+}
+
+fn halts(node: &Node) -> Vec<Value> {
     let listed = node.command(&["halt", "list", "--json"]);
     let halts: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
-    let halts = halts.as_array().cloned().unwrap_or_default();
-    halts.iter().any(|halt| halt["scope"] == "ethereum" && halt["evidence"].is_string())
+    halts.as_array().cloned().unwrap_or_default()
 }
 
 async fn until_halted(node: &Node) {

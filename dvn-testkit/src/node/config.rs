@@ -96,6 +96,8 @@ pub struct NodeSeats {
     pub threshold: usize,
     /// `rpc.seats`.
     pub seats: Vec<NodeSeat>,
+    /// Those of `rpc.seats` with `role: audit`.
+    pub audit: Vec<NodeSeat>,
 }
 
 /// One endpoint of a chain.
@@ -263,13 +265,15 @@ impl NodeConfig {
 
     /// The chain's seats, or the short form for the one that it has by itself.
     fn rpc(&self, chain: &Chain) -> String {
-        let Some(NodeSeats { threshold, seats }) = self.seats.get(chain.name()) else {
+        let Some(NodeSeats { threshold, seats, audit }) = self.seats.get(chain.name()) else {
             return format!("    rpc_url: \"{}\"\n", self.address(chain.url()));
         };
         let mut yaml = format!("    rpc:\n      threshold: {threshold}\n      seats:\n");
-        for NodeSeat { url, operator, client } in seats {
+        let voting = seats.iter().map(|seat| (seat, "vote"));
+        for (NodeSeat { url, operator, client }, role) in voting.chain(audit.iter().map(|seat| (seat, "audit"))) {
             let url = self.address(url);
-            let _ = writeln!(yaml, "        - {{ url: \"{url}\", operator: {operator}, client: {client} }}");
+            let _ =
+                writeln!(yaml, "        - {{ url: \"{url}\", operator: {operator}, client: {client}, role: {role} }}");
         }
         yaml
     }

@@ -91,7 +91,7 @@ impl Stage {
             seats.push(NodeSeat { url, operator, client: "geth".to_owned() });
             self.proxies.push(proxy);
         }
-        self.node.seats.insert(SOURCE.to_owned(), NodeSeats { threshold: THRESHOLD, seats });
+        self.node.seats.insert(SOURCE.to_owned(), NodeSeats { threshold: THRESHOLD, seats, audit: Vec::new() });
         self.node.url_query = Some(VERIFIER.to_owned());
         let text = self.node.for_devnet(&self.devnet, &[DESTINATION]).map_err(|error| failure(&error))?;
         std::fs::write(self.config(), text).map_err(|error| failure(&error))?;

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 use alloy_primitives::{Address, B256, U64, U256};
 use dvn_chain::proof::outbound_nonce_slot;
 use dvn_testkit::{
-    devnet::{PacketFields, SentPacket},
+    devnet::{ChainSpec, DevnetBuilder, PacketFields, SentPacket},
+    keys,
     node::{NodeProcess, NodeSeat, NodeSeats},
     proxy::{Client, Fault, FaultProxy, ForgedBranch, Rule},
     rpc::Rpc,
@@ -49,7 +50,18 @@ pub(super) struct Forged {
 impl Stage {
     /// A node that believes what `threshold` of its four seats say.
     pub(super) async fn set(test: &str, threshold: usize) -> Option<Self> {
-        let net = Net::pair(test).await?;
+        Self::set_with(test, threshold, OPERATORS.len()).await
+    }
+
+    /// A node whose voting seats are the attacker's own, and whose others audit.
+    pub(super) async fn set_audited(test: &str) -> Option<Self> {
+        Self::set_with(test, LIARS.len(), LIARS.len()).await
+    }
+
+    async fn set_with(test: &str, threshold: usize, voting: usize) -> Option<Self> {
+        let specs = vec![ChainSpec::ethereum().with_confirmations(2), ChainSpec::conflux()];
+        let submitters = |builder: DevnetBuilder| builder.submitters([0, 1].map(|at| keys::submitter(at).address()));
+        let net = Net::start_with(test, specs, submitters).await?;
         let (url, mut node) = (net.chain("ethereum").url().clone(), Node::of(&net));
         let (mut proxies, mut seats) = (Vec::new(), Vec::new());
         for operator in OPERATORS {
@@ -57,7 +69,7 @@ impl Stage {
             seats.push(NodeSeat { url: proxy.url().clone(), operator: operator.to_owned(), client: "geth".to_owned() });
             proxies.push(proxy);
         }
-        node.config.seats.insert("ethereum".to_owned(), NodeSeats { threshold, seats });
+        node.config.seats.insert("ethereum".to_owned(), NodeSeats { threshold, audit: seats.split_off(voting), seats });
         node.config.cool_down_ms = u64::try_from(COOL_DOWN.as_millis()).unwrap();
         node.text = node.config.for_devnet(&net.devnet, &["conflux"]).unwrap();
         Some(Self { net, node, proxies })

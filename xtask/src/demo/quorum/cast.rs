@@ -213,7 +213,9 @@ async fn members(
         for chain in devnet.chains() {
             let proxy = FaultProxy::start(chain.url().clone()).await.map_err(|error| failure(&error))?;
             let seat = NodeSeat { url: proxy.url().clone(), operator: own.clone(), client: "anvil".to_owned() };
-            config.seats.insert(chain.name().to_owned(), NodeSeats { threshold: 1, seats: vec![seat] });
+            config
+                .seats
+                .insert(chain.name().to_owned(), NodeSeats { threshold: 1, seats: vec![seat], audit: Vec::new() });
             proxies.push(proxy);
         }
         let file = home.join("config.yaml");
