@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use dvn_core::{
     destination::DestinationView,
     error::{StoreError, SubmitError, SubmitErrorKind},
-    ids::{BlockNumber, Confirmations, Eid, JobId},
+    ids::{Confirmations, Eid, JobId},
     packet::Claim,
-    ports::{Chain, Clock, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter},
+    ports::{Chain, Clock, Head, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter},
     signature::Committee,
 };
 use tokio::sync::Mutex;
@@ -150,8 +150,8 @@ impl Submitter for EvmSubmitter {
         Ok(!open.is_empty())
     }
 
-    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
+    async fn head(&self) -> Result<Head, SubmitError> {
         let head = head::head(&self.panel, self.config.finality, self.config.floor).await;
-        head.map(|head| head.settled).map_err(|it| self.missing(&it))
+        head.map_err(|it| self.missing(&it))
     }
 }

@@ -7,7 +7,7 @@ use alloy::primitives::U64;
 use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::BlockNumber,
-    ports::{Attempt, OutboxTransaction, Outcome, Settlement},
+    ports::{Attempt, OutboxTransaction, Outcome, Settlement, Submitter},
     quorum::{Poll, Shortfall},
 };
 
@@ -21,7 +21,6 @@ use super::{
 use crate::{
     anchor,
     call::{Answers, Call},
-    head,
     panel::{Ballot, PanelError},
     rpc::{Receipt, RpcReceipt},
     seat::{Seat, SeatError},
@@ -159,16 +158,11 @@ async fn fate<'a>(
 
 /// A dissent about something final is a contradiction; about anything newer it may be a reorg.
 async fn dissent(lane: &EvmSubmitter, highest: BlockNumber, detail: String) -> Result<(), SubmitError> {
-    if highest <= settled(lane).await? {
+    if highest <= lane.head().await?.settled {
         return Err(lane.fail(SubmitErrorKind::Contradiction, detail));
     }
     tracing::debug!(chain = lane.panel.chain().name, detail, "waiting for seats to agree");
     Ok(())
-}
-
-async fn settled(lane: &EvmSubmitter) -> Result<BlockNumber, SubmitError> {
-    let head = head::head(&lane.panel, lane.config.finality, lane.config.floor).await;
-    head.map(|head| head.settled).map_err(|it| lane.missing(&it))
 }
 
 /// The outcome of each item, or none while the receipt's block is not agreed to be canonical.
@@ -205,7 +199,7 @@ async fn bypassed(
     transaction: &OutboxTransaction,
 ) -> Result<Vec<Outcome>, SubmitError> {
     let since = *memory.bypassed.entry(transaction.id).or_insert(snapshot.head);
-    if settled(lane).await? < since {
+    if lane.head().await?.settled < since {
         return Ok(Vec::new());
     }
     let (chain, nonce) = (&lane.panel.chain().name, transaction.nonce);

@@ -15,7 +15,7 @@ use dvn_core::{
     error::SubmitErrorKind,
     ids::{BlockNumber, ChainTime, Confirmations, JobId, Vid},
     job::Hold,
-    ports::{Outcome, Settlement, SignedAttestation, Signer, Submitter},
+    ports::{Head, Outcome, Settlement, SignedAttestation, Signer, Submitter},
     signature::{Committee, SignatureSet},
 };
 use serde_json::json;
@@ -440,8 +440,10 @@ async fn a_nonce_that_the_chain_waits_for_is_filled_after_a_while() {
 }
 
 #[tokio::test]
-async fn the_settled_height_is_what_the_threshold_calls_final() {
+async fn the_head_is_what_the_threshold_has_and_calls_final() {
     let setup = setup(&destination()).await;
     setup.nodes[0].script().world.finalized = 99;
-    assert_eq!(setup.submitter.settled().await.unwrap(), BlockNumber(80));
+    setup.nodes[1].script().world.head = 120;
+    let head = setup.submitter.head().await.unwrap();
+    assert_eq!(head, Head { latest: BlockNumber(100), settled: BlockNumber(80) });
 }

@@ -65,8 +65,8 @@ impl Engine {
         let Some(submitter) = self.views.destinations.get(&job.dst_eid()) else {
             return Ok(None);
         };
-        let (view, settled) = tokio::try_join!(submitter.view(&job.claim), submitter.settled())?;
-        Ok(Some((view, settled)))
+        let (view, head) = tokio::try_join!(submitter.view(&job.claim), submitter.head())?;
+        Ok(Some((view, head.settled)))
     }
 
     /// What this process remembers of a job while it is attested.

@@ -10,7 +10,7 @@ use crate::{
     packet::{Claim, Path},
 };
 
-/// A source chain's newest and newest settled height.
+/// A chain's newest and newest settled height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a plain pair")]
 pub struct Head {

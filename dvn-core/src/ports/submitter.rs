@@ -3,7 +3,7 @@ use std::fmt;
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
-use super::SubmissionId;
+use super::{Head, SubmissionId};
 use crate::{
     attestation::Attestation,
     destination::DestinationView,
@@ -132,9 +132,9 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     /// [`SubmitError`].
     async fn is_busy(&self) -> Result<bool, SubmitError>;
 
-    /// Newest block that is final here, so that what was read at or below it stands.
+    /// The newest block, and the newest that is final here, so that what was read at or below it stands.
     ///
     /// # Errors
     /// [`SubmitError`].
-    async fn settled(&self) -> Result<crate::ids::BlockNumber, SubmitError>;
+    async fn head(&self) -> Result<Head, SubmitError>;
 }

@@ -389,8 +389,9 @@ impl Submitter for World {
         Ok(!self.lock().open.is_empty())
     }
 
-    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
-        Ok(BlockNumber(self.lock().time))
+    async fn head(&self) -> Result<Head, SubmitError> {
+        let now = BlockNumber(self.lock().time);
+        Ok(Head { latest: now, settled: now })
     }
 }
 

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use dvn_core::{
     destination::DestinationView,
     error::SubmitError,
-    ids::{BlockNumber, Eid, JobId},
+    ids::{Eid, JobId},
     packet::Claim,
-    ports::{Chain, Settlement, SignedAttestation, SubmissionId, Submitter},
+    ports::{Chain, Head, Settlement, SignedAttestation, SubmissionId, Submitter},
     signature::Committee,
 };
 
@@ -55,7 +55,7 @@ impl Submitter for Elsewhere {
         self.0.is_busy().await
     }
 
-    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
-        Submitter::settled(&self.0).await
+    async fn head(&self) -> Result<Head, SubmitError> {
+        self.0.head().await
     }
 }

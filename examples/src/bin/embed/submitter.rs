@@ -16,8 +16,8 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, JobId},
     packet::Claim,
     ports::{
-        Attempt, Chain, Clock, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, Outcome, Settlement,
-        SignedAttestation, SubmissionId, Submitter, SystemClock,
+        Attempt, Chain, Clock, Head, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, Outcome,
+        Settlement, SignedAttestation, SubmissionId, Submitter, SystemClock,
     },
     signature::Committee,
 };
@@ -101,8 +101,8 @@ impl Submitter for RelayedSubmitter {
         self.reads.view(claim).await
     }
 
-    async fn settled(&self) -> Result<BlockNumber, SubmitError> {
-        self.reads.settled().await
+    async fn head(&self) -> Result<Head, SubmitError> {
+        self.reads.head().await
     }
 
     async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
