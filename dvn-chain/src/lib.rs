@@ -22,6 +22,7 @@ mod panel;
 pub mod preflight;
 mod profile;
 pub mod proof;
+mod range;
 mod reader;
 mod receipts;
 mod rpc;

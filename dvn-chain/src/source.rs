@@ -2,7 +2,6 @@
 
 mod blooms;
 mod cover;
-mod range;
 mod scan;
 
 use std::{
@@ -19,9 +18,9 @@ use dvn_core::{
 };
 use tokio::time::Instant;
 
-use self::range::Stride;
 use crate::{
     panel::PanelError,
+    range::Stride,
     reader::{EvmReader, ReadError},
 };
 

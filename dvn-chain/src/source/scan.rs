@@ -24,15 +24,14 @@ use crate::{
     call::Call,
     contracts::LegacySendUln,
     pairing::{self, Finding, Paired, Suspicion},
-    panel::{Absence, Ballot},
+    panel::{Ballot, Vote},
+    range,
     rpc::{Log, RpcLog},
     seat::{Seat, SeatError},
 };
 
 /// Steps of one call, so that a caller who catches up can note how far it came.
 const MOST_STEPS: usize = 32;
-/// One seat alone cannot push the step below this; only a lack of votes does.
-const LEAST_FOR_ONE: u64 = 64;
 
 /// What one seat says about a step: claims with their places, every packet's number on its path, and where all packets of
 /// configured libraries are, whoever verifies them.
@@ -79,34 +78,17 @@ pub(super) async fn scan(
 
 /// Reads from `from` on, as far as the nodes bear.
 async fn step(source: &EvmSource, from: BlockNumber, to: BlockNumber) -> Result<(Scan, Places), ChainSourceError> {
-    loop {
-        let end = source.stride.end(from, to);
-        let asked = end.0.saturating_sub(from.0).saturating_add(1);
-        let ballot = source.reader.panel.gather(|seat| async move { seen(source, &seat, from, end).await }).await;
-        let enough = source.reader.panel.suffices(&ballot.votes);
-        let refused = absent(&ballot, SeatError::is_too_large);
-        if refused && (!enough || asked > LEAST_FOR_ONE) && source.stride.shrink(asked) {
-            continue;
-        }
-        if enough {
-            source.stride.grow();
-            return Ok(united(source, end, &ballot));
-        }
-        if absent(&ballot, |error| *error == SeatError::Timeout) {
-            // Perhaps there was too much to read; the caller's next try asks for less.
-            source.stride.shrink(asked);
-        }
-        return Err(source.missing(source.reader.panel.missing("logs", &ballot)));
-    }
+    let panel = &source.reader.panel;
+    let question = |seat: Arc<Seat>, blocks| async move { seen(source, &seat, blocks).await };
+    let enough = |votes: &[Vote<Seen>]| panel.suffices(votes);
+    let read = range::step(panel, &source.stride, (from, to), question, enough).await;
+    let (through, ballot) = read.map_err(|error| source.missing(error))?;
+    Ok(united(source, through, &ballot))
 }
 
 /// One seat's sightings, or nothing where it does not have the whole step yet.
-async fn seen(
-    source: &EvmSource,
-    seat: &Arc<Seat>,
-    from: BlockNumber,
-    to: BlockNumber,
-) -> Result<Option<Seen>, SeatError> {
+async fn seen(source: &EvmSource, seat: &Seat, blocks: RangeInclusive<BlockNumber>) -> Result<Option<Seen>, SeatError> {
+    let (from, to) = (*blocks.start(), *blocks.end());
     // Asked before the logs: a node that is behind answers with fewer logs and no error.
     if !seat.covers(to).await? {
         return Ok(None);
@@ -125,7 +107,7 @@ async fn seen(
             continue;
         }
         let placed = log.placed()?;
-        if !(from..=to).contains(&placed.block.number) {
+        if !blocks.contains(&placed.block.number) {
             return Err(SeatError::malformed("log outside of the range that was asked for"));
         }
         transactions.entry((placed.block, placed.tx_hash)).or_default().push(placed.log);
@@ -202,8 +184,4 @@ fn united(source: &EvmSource, through: BlockNumber, ballot: &Ballot<Seen>) -> (S
         agreed_places.entry(block).or_default().insert(tx_hash);
     }
     (Scan { assignments, sightings: sightings.collect(), through }, agreed_places)
-}
-
-fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {
-    ballot.absent.iter().any(|(_, absence)| matches!(absence, Absence::Failed(error) if is(error)))
 }
