@@ -29,6 +29,9 @@ pub enum SeatError {
     /// Not the answer to what was asked, or one that contradicts itself.
     #[error("malformed answer: {0}")]
     Malformed(String),
+    /// It sent more than the call may return.
+    #[error("answer is longer than {0} bytes")]
+    TooLong(usize),
     /// It answers for another chain than the configured one.
     #[error("is on another chain: {0}")]
     Foreign(String),
@@ -61,7 +64,7 @@ impl SeatError {
             Self::Connection(_) => "connection",
             Self::Http(_) => "http",
             Self::Node { .. } => "error",
-            Self::Malformed(_) => "malformed",
+            Self::Malformed(_) | Self::TooLong(_) => "malformed",
             Self::Foreign(_) => "foreign_chain",
             Self::Regressed { .. } => "finality_regress",
         }
@@ -122,7 +125,7 @@ impl SeatError {
         // A rate limit is no matter of size: asking for less at a time would mean asking more often.
         const RATE: [&str; 3] = ["rate", "too many requests", "per second"];
         match self {
-            Self::Http(413) => true,
+            Self::Http(413) | Self::TooLong(_) => true,
             Self::Node { message, .. } if mentions(message, &RATE) => false,
             Self::Node { code, message, .. } => *code == LIMIT_EXCEEDED || mentions(message, &WORDS),
             _ => false,
@@ -138,7 +141,7 @@ impl SeatError {
 
     pub(super) fn scrubbed(self, url: &RedactedUrl) -> Self {
         match self {
-            Self::Timeout | Self::Http(_) | Self::Foreign(_) | Self::Regressed { .. } => self,
+            Self::Timeout | Self::Http(_) | Self::TooLong(_) | Self::Foreign(_) | Self::Regressed { .. } => self,
             Self::Connection(text) => Self::Connection(url.scrub(&text)),
             Self::Node { code, message, data } => Self::Node { code, message: url.scrub(&message), data },
             Self::Malformed(text) => Self::Malformed(url.scrub(&text)),

@@ -73,7 +73,7 @@ pub(super) async fn send(request: reqwest::RequestBuilder, most: usize) -> Resul
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(connection)? {
         if body.len().saturating_add(chunk.len()) > most {
-            return Err(SeatError::malformed(format!("answer is longer than {most} bytes")));
+            return Err(SeatError::TooLong(most));
         }
         body.extend_from_slice(&chunk);
     }
