@@ -76,6 +76,10 @@ sol! {
         constructor(uint32 localEidV2, uint32 vid, address[] messageLibs, address priceFeed, address[] signers, uint64 quorum, address[] admins);
         function setDstConfig(DvnDstConfig[] params) external;
         function execute(Instruction[] params) external;
+        function setSigner(address signer, bool active) external;
+        function setQuorum(uint64 quorum) external;
+        function grantRole(bytes32 role, address account) external;
+        function revokeRole(bytes32 role, address account) external;
         function hashCallData(uint32 vid, address target, bytes callData, uint256 expiration) external view returns (bytes32);
         function verifySignatures(bytes32 hash, bytes signatures) external view returns (bool valid, uint8 error);
     }
