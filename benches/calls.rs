@@ -187,6 +187,7 @@ fn submitter(chain: &devnet::Chain, store: &Store) -> EvmSubmitter {
         dvn: chain.addresses().dvn,
         finality: Finality::Finalized,
         floor: Confirmations(1),
+        log_range: ChainClass::Generic.profile().log_range,
         gas: ChainClass::Generic.profile().gas,
         fees: FeeCaps { max_fee: 1_000_000_000_000, max_priority_fee: 5_000_000_000 },
         replace_after: Duration::from_secs(60),

@@ -50,6 +50,15 @@ impl Call {
         Self { method: "eth_getTransactionReceipt", params: json!([tx_hash]) }
     }
 
+    pub(crate) fn transaction(tx_hash: B256) -> Self {
+        Self { method: "eth_getTransactionByHash", params: json!([tx_hash]) }
+    }
+
+    /// A transaction's encoding, which hashes to its name.
+    pub(crate) fn raw_transaction(tx_hash: B256) -> Self {
+        Self { method: "eth_getRawTransactionByHash", params: json!([tx_hash]) }
+    }
+
     pub(crate) fn logs(from: BlockNumber, to: BlockNumber, addresses: &[Address], topics: &[B256]) -> Self {
         let filter =
             json!({ "fromBlock": hex(from.0), "toBlock": hex(to.0), "address": addresses, "topics": [topics] });

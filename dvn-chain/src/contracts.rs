@@ -76,6 +76,10 @@ sol! {
     interface Dvn {
         event VerifySignaturesFailed(uint256 idx);
         event ExecuteFailed(uint256 index, bytes data);
+        event UpdateSigner(address signer, bool active);
+        event UpdateQuorum(uint64 quorum);
+        event RoleGranted(bytes32 indexed role, address indexed account, address indexed sender);
+        event RoleRevoked(bytes32 indexed role, address indexed account, address indexed sender);
 
         function vid() external view returns (uint32);
         function quorum() external view returns (uint64);
@@ -109,6 +113,10 @@ mod tests {
                 "d6d90193101048cc1b6edcdc2348f5acf7a4a4a97d3e7b668b74cb7602ab3ebc",
             ),
             (Dvn::ExecuteFailed::SIGNATURE_HASH, "dc8cdd96296241bbefda4a8e18ad2e0985a8da6495b34d409cfc4c886ee3b0cf"),
+            (Dvn::UpdateSigner::SIGNATURE_HASH, "863d338cad74814b108a06288ad5e0e80d56495e0332238b1d2cdcfa0ca8e5ce"),
+            (Dvn::UpdateQuorum::SIGNATURE_HASH, "b600f3cf7f38a4b49bb0c75f722ef69f7e3e39ef3bb4aa8207fd86e724a23249"),
+            (Dvn::RoleGranted::SIGNATURE_HASH, "2f8788117e7eff1d82e926ec794901d17c78024a50270940304540a733656f0d"),
+            (Dvn::RoleRevoked::SIGNATURE_HASH, "f6391f5c32d9c69d2a47ea670b442974b53935d1edc7fd64eb21e047a839171b"),
         ];
         for (topic, expected) in topics {
             assert_eq!(format!("{topic:x}"), expected);

@@ -325,7 +325,8 @@ impl Panel {
         self.seats.get(position).map_or_else(String::new, |seat| seat.label().to_owned())
     }
 
-    fn has_agreement<T: PartialEq>(&self, votes: &[Vote<T>]) -> bool {
+    /// Whether voters who suffice say the same already.
+    pub(crate) fn has_agreement<T: PartialEq>(&self, votes: &[Vote<T>]) -> bool {
         votes.iter().any(|one| {
             let same = votes.iter().filter(|other| other.value == one.value).map(|other| other.seat);
             self.electorate.shortfall(same).is_none()

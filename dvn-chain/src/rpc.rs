@@ -56,6 +56,15 @@ pub(crate) struct RpcReceipt {
     logs: Vec<RpcLog>,
 }
 
+/// A transaction, as far as it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct RpcTransaction {
+    pub(crate) hash: B256,
+    /// Nothing where it makes a contract.
+    pub(crate) to: Option<Address>,
+    pub(crate) input: Bytes,
+}
+
 /// A log by itself, in the form that is voted on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Log {

@@ -3,6 +3,7 @@
 mod broadcast;
 mod cancel;
 mod fees;
+mod history;
 mod lane;
 mod outcome;
 mod settle;
@@ -16,9 +17,11 @@ use async_trait::async_trait;
 use dvn_core::{
     destination::DestinationView,
     error::{StoreError, SubmitError, SubmitErrorKind},
-    ids::{Confirmations, Eid, JobId},
+    ids::{BlockNumber, Confirmations, Eid, JobId},
     packet::Claim,
-    ports::{Chain, Clock, Head, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter},
+    ports::{
+        Chain, Clock, Head, History, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter,
+    },
     signature::Committee,
 };
 use tokio::sync::Mutex;
@@ -29,6 +32,7 @@ use crate::{
     head,
     panel::{Panel, PanelError},
     profile::{Finality, GasRules},
+    range::Stride,
 };
 
 /// How a destination is read and written.
@@ -47,6 +51,8 @@ pub struct SubmitterConfig {
     pub finality: Finality,
     /// The operator's confirmations: with [`Finality::Latest`] they alone settle a block.
     pub floor: Confirmations,
+    /// How many blocks one `eth_getLogs` asks for at first.
+    pub log_range: u64,
     /// How gas is bought.
     pub gas: GasRules,
     /// The most that may be paid.
@@ -69,6 +75,8 @@ pub struct EvmSubmitter {
     clock: Arc<dyn Clock>,
     /// Held while nonces are given out or open transactions looked after.
     lane: Mutex<LaneMemory>,
+    /// How many blocks of history are asked for at once.
+    stride: Stride,
 }
 
 impl EvmSubmitter {
@@ -81,7 +89,8 @@ impl EvmSubmitter {
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { panel, config, sender, outbox, clock, lane: Mutex::default() }
+        let stride = Stride::new(config.log_range);
+        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride }
     }
 
     fn eid(&self) -> Eid {
@@ -148,6 +157,10 @@ impl Submitter for EvmSubmitter {
     async fn is_busy(&self) -> Result<bool, SubmitError> {
         let open = self.outbox.open(self.lane_id()).await.map_err(|it| self.store(it))?;
         Ok(!open.is_empty())
+    }
+
+    async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError> {
+        history::history(self, from, to).await
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {

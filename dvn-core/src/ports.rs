@@ -6,6 +6,7 @@
 mod chain_source;
 mod clock;
 mod cosigner;
+mod history;
 mod journal;
 mod outbox;
 mod paths;
@@ -19,6 +20,7 @@ mod verifier;
 pub use chain_source::{Assignment, ChainSource, Head, Scan, Sighting};
 pub use clock::{Clock, SystemClock};
 pub use cosigner::{Cosigner, Proposal, Retraction};
+pub use history::{Cause, ChangeKind, ContractChange, History, Shown};
 pub use journal::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Purpose, Quarantine};
 pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
 pub use paths::{Neighbours, Paths};

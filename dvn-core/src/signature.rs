@@ -69,6 +69,21 @@ pub fn check(digest: B256, signature: &Signature, expected: Address) -> Result<(
     if recovered == expected { Ok(()) } else { Err(SignatureError::WrongSigner { recovered, expected }) }
 }
 
+/// Who signed `digest`, of the `signatures` argument of a `DVN.execute`: every 65 bytes that the contract could accept,
+/// with their signer. Whatever else is there is left out, since it gave the call no effect.
+#[must_use]
+pub fn recover_packed(digest: B256, packed: &[u8]) -> Vec<(Address, Signature)> {
+    let recovered = packed.chunks_exact(SIGNATURE_LEN).filter_map(|bytes| {
+        // OpenZeppelin's `ECDSA` takes no other v, whatever else it is short for elsewhere.
+        if !matches!(bytes.last(), Some(27 | 28)) {
+            return None;
+        }
+        let signature = Signature::from_raw(bytes).ok()?;
+        Some((recover(digest, &signature).ok()?, signature))
+    });
+    recovered.collect()
+}
+
 /// Who may sign for a DVN contract, as read from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what the contract's getters say")]
@@ -113,6 +128,11 @@ impl SignatureSet {
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.0.iter().flat_map(|(_, signature)| signature.as_bytes()).collect::<Vec<_>>().into()
+    }
+
+    /// Who signed what, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (Address, Signature)> + '_ {
+        self.0.iter().copied()
     }
 
     /// Who signed, ascending.

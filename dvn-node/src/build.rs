@@ -118,6 +118,7 @@ fn submitter_config(target: &config::Target) -> SubmitterConfig {
         dvn: target.contracts.dvn,
         finality: network.finality,
         floor: network.confirmations,
+        log_range: network.class.profile().log_range,
         gas: network.class.profile().gas,
         fees: FeeCaps { max_fee: target.fees.max_fee, max_priority_fee: target.fees.max_priority },
         replace_after: replace_after.max(least.saturating_mul(6)),

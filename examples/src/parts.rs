@@ -67,6 +67,7 @@ pub fn submitter(
         dvn: chain.addresses().dvn,
         finality: profile().finality,
         floor: FLOOR,
+        log_range: profile().log_range,
         gas: profile().gas,
         fees: FeeCaps { max_fee: 200_000_000_000, max_priority_fee: 5_000_000_000 },
         replace_after: Duration::from_secs(30),

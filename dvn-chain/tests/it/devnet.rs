@@ -72,7 +72,7 @@ fn verifier(chain: &devnet::Chain) -> EvmVerifier {
     EvmVerifier::new(reader(chain))
 }
 
-fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
+pub(crate) fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
     let Profile { finality, gas, .. } = ChainClass::Generic.profile();
     let config = SubmitterConfig {
         chain_id: chain.chain_id(),
@@ -81,6 +81,7 @@ fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
         dvn: chain.addresses().dvn,
         finality,
         floor: Confirmations(1),
+        log_range: 1_000,
         gas,
         fees: FeeCaps { max_fee: 1_000_000_000_000, max_priority_fee: 5_000_000_000 },
         replace_after: Duration::from_secs(60),
@@ -91,7 +92,7 @@ fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
     EvmSubmitter::new(panel(chain), config, sender, Arc::new(MemoryOutbox::default()), Arc::new(SystemClock::new()))
 }
 
-async fn start() -> Option<Devnet> {
+pub(crate) async fn start() -> Option<Devnet> {
     let toolchain = Toolchain::for_test("the adapters over the real contracts")?;
     let signers = [keys::signer(0).address(), keys::signer(1).address()];
     let builder = Devnet::builder().chain(ChainSpec::ethereum().with_confirmations(3)).chain(ChainSpec::conflux());
@@ -99,7 +100,7 @@ async fn start() -> Option<Devnet> {
 }
 
 /// Scans the chain and verifies all that the scan hints at.
-async fn observations(chain: &devnet::Chain) -> Vec<Observation> {
+pub(crate) async fn observations(chain: &devnet::Chain) -> Vec<Observation> {
     let source = EvmSource::new(reader(chain));
     let head = source.next_head(None).await.unwrap();
     let scan = source.scan(BlockNumber(0)..=head.latest).await.unwrap();
@@ -114,7 +115,7 @@ async fn observations(chain: &devnet::Chain) -> Vec<Observation> {
     seen
 }
 
-async fn signed(submitter: &EvmSubmitter, claim: Claim) -> SignedAttestation {
+pub(crate) async fn signed(submitter: &EvmSubmitter, claim: Claim) -> SignedAttestation {
     let keys = [keys::signer(0), keys::signer(1), keys::other_signer()];
     let committee = submitter.committee(&keys.each_ref().map(keys::Key::address)).await.unwrap();
     assert_eq!((committee.quorum, committee.members.len()), (2, 2));
@@ -133,7 +134,7 @@ async fn signed(submitter: &EvmSubmitter, claim: Claim) -> SignedAttestation {
 }
 
 /// Looks until the open transaction is decided: a node takes a transaction before it mines it.
-async fn settled(submitter: &EvmSubmitter) -> Vec<Settlement> {
+pub(crate) async fn settled(submitter: &EvmSubmitter) -> Vec<Settlement> {
     let decided = async {
         loop {
             let settlements = submitter.settle().await.unwrap();

@@ -160,6 +160,7 @@ fn config(net: &Net) -> SubmitterConfig {
         dvn: chain.addresses().dvn,
         finality,
         floor: Confirmations(1),
+        log_range: 1_000,
         gas,
         fees: FeeCaps { max_fee: 1_000_000_000_000, max_priority_fee: 5_000_000_000 },
         replace_after: hour,

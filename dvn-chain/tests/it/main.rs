@@ -12,6 +12,8 @@ mod domains;
 mod fakes;
 mod finality;
 mod forged;
+mod history;
+mod history_devnet;
 mod hostile;
 mod impostors;
 mod node;

@@ -26,14 +26,14 @@ use crate::{
     world::{self, Tx, World},
 };
 
-struct Setup {
-    nodes: Vec<Node>,
-    submitter: EvmSubmitter,
-    outbox: Arc<MemoryOutbox>,
+pub(crate) struct Setup {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) submitter: EvmSubmitter,
+    pub(crate) outbox: Arc<MemoryOutbox>,
     clock: Arc<ManualClock>,
 }
 
-fn config() -> SubmitterConfig {
+pub(crate) fn config() -> SubmitterConfig {
     SubmitterConfig {
         chain_id: 1030,
         endpoint: world::ENDPOINT,
@@ -41,6 +41,7 @@ fn config() -> SubmitterConfig {
         dvn: world::DVN,
         finality: Finality::Finalized,
         floor: Confirmations(10),
+        log_range: ChainClass::Ethereum.profile().log_range,
         gas: ChainClass::Ethereum.profile().gas,
         fees: FeeCaps { max_fee: 10_000, max_priority_fee: 1_000 },
         replace_after: Duration::from_secs(60),
@@ -49,19 +50,19 @@ fn config() -> SubmitterConfig {
     }
 }
 
-async fn setup_with(world: &World, config: SubmitterConfig) -> Setup {
+pub(crate) async fn setup_with(world: &World, config: SubmitterConfig) -> Setup {
     let (nodes, panel) = node::panel(world, world::DST, 3, 2).await;
     let (outbox, clock) = (Arc::new(MemoryOutbox::default()), Arc::new(ManualClock::new()));
     let submitter = EvmSubmitter::new(panel, config, Arc::new(Key::new(2)), outbox.clone(), clock.clone());
     Setup { nodes, submitter, outbox, clock }
 }
 
-async fn setup(world: &World) -> Setup {
+pub(crate) async fn setup(world: &World) -> Setup {
     setup_with(world, config()).await
 }
 
 /// A destination that asks for 20 confirmations, lists our DVN and knows nothing of any packet.
-fn destination() -> World {
+pub(crate) fn destination() -> World {
     let mut world = World::default();
     let library = world::getReceiveLibraryReturn { lib: world::RECEIVE_LIB, isDefault: true };
     world.returns::<world::getReceiveLibraryCall>(world::ENDPOINT, &library);
@@ -76,7 +77,7 @@ fn destination() -> World {
     world
 }
 
-fn signed(nonce: u64) -> SignedAttestation {
+pub(crate) fn signed(nonce: u64) -> SignedAttestation {
     let claim = world::packet(nonce).claim();
     let (confirmations, expiration) = (Confirmations(20), ChainTime(5_000));
     let attestation = Attestation { claim, confirmations, expiration, vid: Vid(212), target: world::RECEIVE_LIB };
@@ -91,7 +92,7 @@ fn job(nonce: u64) -> JobId {
 }
 
 impl Setup {
-    fn each(&self, change: impl Fn(&mut World)) {
+    pub(crate) fn each(&self, change: impl Fn(&mut World)) {
         self.nodes.iter().for_each(|node| change(&mut node.script().world));
     }
 
@@ -101,7 +102,7 @@ impl Setup {
     }
 
     /// Mines the newest attempt of the only transaction, with these logs.
-    fn mine(&self, block: u64, status: u64, logs: &[(Address, Vec<B256>, Bytes)]) {
+    pub(crate) fn mine(&self, block: u64, status: u64, logs: &[(Address, Vec<B256>, Bytes)]) {
         let hash = self.outbox.all.lock().unwrap()[0].attempts.last().unwrap().tx_hash;
         self.each(|world| {
             world.blocks.insert(block, vec![Tx { hash, status, logs: logs.to_vec() }]);
@@ -114,7 +115,7 @@ impl Setup {
     }
 }
 
-fn verified(nonce: u64) -> (Address, Vec<B256>, Bytes) {
+pub(crate) fn verified(nonce: u64) -> (Address, Vec<B256>, Bytes) {
     let packet = world::packet(nonce);
     let event = world::PayloadVerified {
         dvn: world::DVN,

@@ -21,6 +21,7 @@ sol! {
     event PacketSent(bytes encodedPayload, bytes options, address sendLibrary);
     event DVNFeePaid(address[] requiredDVNs, address[] optionalDVNs, uint256[] fees);
     event PayloadVerified(address dvn, bytes header, uint256 confirmations, bytes32 proofHash);
+    event UpdateQuorum(uint64 quorum);
 
     struct UlnConfig {
         uint64 confirmations;
@@ -73,14 +74,16 @@ pub(crate) struct World {
     pub(crate) balance: U256,
     pub(crate) base_fee: u64,
     pub(crate) sent: Vec<Bytes>,
+    /// Transactions that are known by what they call alone.
+    pub(crate) inputs: BTreeMap<B256, (Option<Address>, Bytes)>,
 }
 
 impl Default for World {
     fn default() -> Self {
         let (head, finalized, fork) = (100, 80, (u64::MAX, 0));
         let balance = U256::from(10).pow(U256::from(18));
-        let (blocks, calls, sent) = (BTreeMap::new(), HashMap::new(), Vec::new());
-        Self { head, finalized, fork, blocks, calls, nonce: 5, balance, base_fee: 1_000, sent }
+        let (blocks, calls, sent, inputs) = (BTreeMap::new(), HashMap::new(), Vec::new(), BTreeMap::new());
+        Self { head, finalized, fork, blocks, calls, nonce: 5, balance, base_fee: 1_000, sent, inputs }
     }
 }
 
@@ -140,6 +143,11 @@ impl World {
                 let hash = keccak256(&raw);
                 self.sent.push(raw);
                 json!(hash)
+            }
+            "eth_getRawTransactionByHash" => json!(self.sent.iter().find(|raw| json!(keccak256(raw)) == params[0])),
+            "eth_getTransactionByHash" => {
+                let known = self.inputs.iter().find(|(hash, _)| json!(hash) == params[0]);
+                known.map(|(hash, (to, input))| json!({ "hash": hash, "to": to, "input": input })).unwrap_or_default()
             }
             _ => return Err((-32601, "method not found".to_owned())),
         })

@@ -3,12 +3,12 @@ use std::fmt;
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
-use super::{Head, SubmissionId};
+use super::{Head, History, SubmissionId};
 use crate::{
     attestation::Attestation,
     destination::DestinationView,
     error::SubmitError,
-    ids::{BlockRef, Eid, JobId},
+    ids::{BlockNumber, BlockRef, Eid, JobId},
     packet::Claim,
     signature::{Committee, SignatureSet},
 };
@@ -131,6 +131,18 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`SubmitError`].
     async fn is_busy(&self) -> Result<bool, SubmitError>;
+
+    /// What the destination shows in the name of our DVN contract in the blocks `from..=to`, or in as many of them from
+    /// `from` on as can be read at once. Read by quorum, of seats that have all of these blocks.
+    ///
+    /// What is shown in blocks that are not settled yet may be gone later.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing of the range counts as read then.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError>;
 
     /// The newest block, and the newest that is final here, so that what was read at or below it stands.
     ///

@@ -76,3 +76,25 @@ fn a_high_s_is_refused_although_it_recovers() {
     assert_eq!(high.recover_address_from_prehash(&digest).ok(), Some(SIGNER_2));
     assert_eq!(recover(digest, &high), Err(SignatureError::HighS));
 }
+
+#[test]
+fn whatever_the_contract_could_not_accept_is_left_out_of_packed_signatures() {
+    let digest = golden_attestation().digest();
+    let order = U256::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).unwrap();
+    let low = signature(KEY_2);
+    let high = Signature::new(low.r(), order - low.s(), !low.v()).as_bytes();
+    let short_v = [&KEY_2[..64], &[1]].concat();
+    let packed = [KEY_3.as_slice(), &high, &short_v, &[0; 65], &[0xff; 65], &KEY_2, &KEY_2[..64]].concat();
+    let expected = vec![(SIGNER_3, signature(KEY_3)), (SIGNER_2, signature(KEY_2))];
+    assert_eq!(recover_packed(digest, &packed), expected);
+    assert_eq!(recover_packed(digest, &[]), []);
+}
+
+#[test]
+fn what_is_packed_recovers_to_who_signed_it() {
+    let digest = golden_attestation().digest();
+    let set = SignatureSet::try_new(digest, &committee(2), [signature(KEY_3), signature(KEY_2)]).unwrap();
+    assert_eq!(recover_packed(digest, &set.to_bytes()), set.iter().collect::<Vec<_>>());
+    let other = recover_packed(B256::repeat_byte(7), &set.to_bytes());
+    assert!(other.iter().all(|(signer, _)| ![SIGNER_2, SIGNER_3].contains(signer)));
+}

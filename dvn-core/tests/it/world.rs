@@ -17,6 +17,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use async_trait::async_trait;
 use dvn_core::{
     Destination, Dvn, Source,
+    attestation::Attestation,
     destination::{DestinationView, ReceiveConfig},
     error::{
         ChainSourceError, ChainSourceErrorKind, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind,
@@ -25,8 +26,9 @@ use dvn_core::{
     job::{Job, Location, Refusal, State},
     packet::{Claim, Header, Packet},
     ports::{
-        Assignment, Chain, ChainSource, EvidenceBundle, Head, Observation, Outcome, Scan, Settlement, Sighting,
-        SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification, Verifier,
+        Assignment, Cause, Chain, ChainSource, ContractChange, EvidenceBundle, Head, History, Observation, Outcome,
+        Scan, Settlement, Shown, Sighting, SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification,
+        Verifier,
     },
     signature::Committee,
 };
@@ -78,6 +80,9 @@ pub(crate) struct Chains {
     pub(crate) ineffective: bool,
     pub(crate) unsettled: bool,
     pub(crate) executed: Vec<SignedAttestation>,
+    /// What the destination shows in our name.
+    pub(crate) shown: Vec<Shown>,
+    pub(crate) changes: Vec<ContractChange>,
     open: BTreeMap<SubmissionId, Vec<SignedAttestation>>,
     pub(crate) cancelled: BTreeSet<SubmissionId>,
 }
@@ -115,6 +120,8 @@ impl World {
             ineffective: false,
             unsettled: false,
             executed: Vec::new(),
+            shown: Vec::new(),
+            changes: Vec::new(),
             open: BTreeMap::new(),
             cancelled: BTreeSet::new(),
         })))
@@ -194,6 +201,17 @@ impl Chains {
         self.forks.insert(from, fork);
         self.packets.retain(|(location, _, _)| location.block.number.0 < from);
         self.latest += 1;
+    }
+
+    /// Notes what an executed item shows, once however often it is reported.
+    fn show(&mut self, item: &SignedAttestation, block: BlockRef) {
+        let SignedAttestation { job, attestation, signatures } = item;
+        let causes = vec![Cause { attestation: *attestation, signers: signatures.iter().collect() }];
+        if self.shown.iter().any(|it| it.causes == causes) {
+            return;
+        }
+        let Attestation { claim, confirmations, target, .. } = *attestation;
+        self.shown.push(Shown { block, tx_hash: job.0, claim, confirmations, target, causes });
     }
 
     fn is_canonical(&self, block: BlockRef) -> bool {
@@ -361,10 +379,9 @@ impl Submitter for World {
                     if chains.commits {
                         chains.stored.insert(slot, payload);
                     }
-                    Outcome::Attested {
-                        block: BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO },
-                        tx_hash: item.job.0,
-                    }
+                    let block = BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO };
+                    chains.show(&item, block);
+                    Outcome::Attested { block, tx_hash: item.job.0 }
                 };
                 settlements.push(Settlement { submission, job: item.job, outcome });
             }
@@ -387,6 +404,14 @@ impl Submitter for World {
 
     async fn is_busy(&self) -> Result<bool, SubmitError> {
         Ok(!self.lock().open.is_empty())
+    }
+
+    async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError> {
+        let chains = self.lock();
+        let blocks = from..=to;
+        let shown = chains.shown.iter().filter(|it| blocks.contains(&it.block.number)).cloned().collect();
+        let changes = chains.changes.iter().filter(|it| blocks.contains(&it.block.number)).cloned().collect();
+        Ok(History { through: to, shown, changes })
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use dvn_core::{
     destination::DestinationView,
     error::SubmitError,
-    ids::{Eid, JobId},
+    ids::{BlockNumber, Eid, JobId},
     packet::Claim,
-    ports::{Chain, Head, Settlement, SignedAttestation, SubmissionId, Submitter},
+    ports::{Chain, Head, History, Settlement, SignedAttestation, SubmissionId, Submitter},
     signature::Committee,
 };
 
@@ -53,6 +53,10 @@ impl Submitter for Elsewhere {
 
     async fn is_busy(&self) -> Result<bool, SubmitError> {
         self.0.is_busy().await
+    }
+
+    async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError> {
+        self.0.history(from, to).await
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {

@@ -13,7 +13,7 @@ use dvn_core::{
 use dvn_examples::{Failure, parts};
 use dvn_testkit::devnet;
 
-/// A submitter to be asked `view`, `committee` and `head`.
+/// A submitter to be asked `view`, `committee`, `history` and `head`.
 pub(crate) fn submitter(chain: &devnet::Chain, outbox: &Arc<dyn Outbox>) -> Result<EvmSubmitter, Failure> {
     Ok(parts::submitter(&parts::panel(chain)?, chain, Arc::new(NoWallet), Arc::clone(outbox)))
 }

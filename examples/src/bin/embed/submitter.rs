@@ -16,7 +16,7 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, JobId},
     packet::Claim,
     ports::{
-        Attempt, Chain, Clock, Head, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, Outcome,
+        Attempt, Chain, Clock, Head, History, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, Outcome,
         Settlement, SignedAttestation, SubmissionId, Submitter, SystemClock,
     },
     signature::Committee,
@@ -99,6 +99,10 @@ impl Submitter for RelayedSubmitter {
 
     async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
         self.reads.view(claim).await
+    }
+
+    async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError> {
+        self.reads.history(from, to).await
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {

@@ -56,6 +56,7 @@ fn reads(outbox: &Arc<dyn Outbox>) -> EvmSubmitter {
         dvn: DVN,
         finality: profile.finality,
         floor: Confirmations(1),
+        log_range: profile.log_range,
         gas: profile.gas,
         fees: FeeCaps { max_fee: 1, max_priority_fee: 1 },
         replace_after: Duration::from_secs(30),
