@@ -7,7 +7,7 @@ use dvn_core::{
     attestor::Attestor,
     error::CosignErrorKind,
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations},
-    job::{Job, Location, State},
+    job::{Job, Location, State, Wake},
     packet::Claim,
     policy,
     ports::{Clock, Cosigner, Halt, HaltScope, Intent, Proposal, Purpose, Retraction, SystemClock},
@@ -64,10 +64,15 @@ impl Stage {
 
     /// Wakes the job, as time would.
     async fn wake(&self) {
+        self.sleep(Duration::ZERO).await;
+    }
+
+    /// The job's next look is so far away.
+    async fn sleep(&self, pause: Duration) {
         let jobs = &self.setup.store.jobs;
         loop {
             let mut job = jobs.load(self.claim.job_id()).await.unwrap().unwrap();
-            job.wake = dvn_core::job::Wake::At(now());
+            job.wake = Wake::At(now() + pause);
             if jobs.save(&mut job).await.is_ok() {
                 return;
             }
@@ -129,9 +134,10 @@ async fn a_halt_brings_the_auditor() {
     let looks = stage.seats.looks();
     assert!(looks > 0);
     stage.seats.see(Sight::Orphaned);
-    // The next look by the clock is half a minute away.
+    // The next look by the clock is half a minute away, and nothing wakes the job in the next hour.
     for_a_while().await;
     assert_eq!((stage.seats.looks(), stage.retractions()), (looks, 0));
+    stage.sleep(Duration::from_secs(3_600)).await;
     {
         let mut chains = stage.setup.world.lock();
         chains.source_contradicts = Some(dvn_core::ports::EvidenceBundle::new("{}"));
@@ -179,7 +185,7 @@ async fn t20_what_is_replayed_is_taken_back_again_until_it_has_expired() {
     assert!(ends.0 >= latest.0 + policy::EXPIRATION_SLACK.as_secs());
     stage.setup.world.lock().time = ends.0 + 1;
     stage.wake().await;
-    until(&stage.setup.store, stage.claim, |job| job.wake == dvn_core::job::Wake::Never).await;
+    until(&stage.setup.store, stage.claim, |job| job.wake == Wake::Never).await;
     running.stop().await;
 }
 
@@ -298,6 +304,11 @@ async fn what_either_of_two_verifiers_misses_is_taken_back() {
 
     let asked = Asked::new().await;
     asked.stage.setup.world.lock().reorg(70);
+    asked.attestor.take_back(&asked.retraction()).await.unwrap();
+
+    // What is not final any more is no evidence for what was attested as final.
+    let asked = Asked::new().await;
+    asked.stage.setup.world.lock().settled = 79;
     asked.attestor.take_back(&asked.retraction()).await.unwrap();
 }
 
