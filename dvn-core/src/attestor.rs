@@ -3,7 +3,7 @@
 mod retract;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
@@ -45,6 +45,8 @@ pub struct Attestor {
     halts: Arc<dyn Halts>,
     clock: Arc<dyn Clock>,
     life: Duration,
+    /// Destinations whose history agreed with the journal since this process began.
+    reconciled: Mutex<BTreeSet<Eid>>,
     /// When a peer was given a signature for a packet.
     given: Mutex<HashMap<Guid, Instant>>,
 }
@@ -85,7 +87,18 @@ impl Attestor {
         let key = |signer| Key { signer, vid: OnceCell::new() };
         let keys = signers.into_iter().map(|(eid, signer)| (eid, key(signer))).collect();
         let Memory { jobs, journal, evidence, halts, clock } = memory;
-        Self { views, keys, jobs, journal, evidence, halts, clock, life, given: Mutex::default() }
+        Self {
+            views,
+            keys,
+            jobs,
+            journal,
+            evidence,
+            halts,
+            clock,
+            life,
+            reconciled: Mutex::default(),
+            given: Mutex::default(),
+        }
     }
 
     /// Verifies a peer's proposal and signs it, as [`Attestor::attest`] does. That peer is left the time to collect the other
@@ -128,6 +141,7 @@ impl Attestor {
     async fn attest_packet(&self, proposal: &Proposal) -> Result<(Signature, Guid), CosignError> {
         let judged = self.judge(proposal).await?;
         self.permit(proposal, &judged)?;
+        self.refuse_until_reconciled(proposal.dst_eid)?;
         self.refuse_if_taken_back(&judged).await?;
         let key = self.key(proposal.dst_eid)?;
         let vid = self.committed_vid(proposal.dst_eid, key).await?;
@@ -167,6 +181,24 @@ impl Attestor {
             signer.check().await?;
         }
         Ok(())
+    }
+
+    /// The journal was compared with this destination. Says whether that is news.
+    pub(crate) fn reconciled(&self, dst_eid: Eid) -> bool {
+        lock(&self.reconciled).insert(dst_eid)
+    }
+
+    pub(crate) fn is_reconciled(&self, dst_eid: Eid) -> bool {
+        lock(&self.reconciled).contains(&dst_eid)
+    }
+
+    /// Nothing is signed before it is known that the journal holds what the destination shows of this key.
+    fn refuse_until_reconciled(&self, dst_eid: Eid) -> Result<(), CosignError> {
+        if self.is_reconciled(dst_eid) {
+            return Ok(());
+        }
+        let detail = "the journal was not compared with the destination's history yet";
+        Err(CosignError::new(CosignErrorKind::Unavailable).because(detail))
     }
 
     async fn judge(&self, proposal: &Proposal) -> Result<Judged, CosignError> {

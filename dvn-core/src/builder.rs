@@ -109,13 +109,32 @@ pub struct Destination {
     signer: Arc<dyn Signer>,
     batch: Batch,
     poll: Duration,
+    quorum: Option<usize>,
+    history_start: BlockNumber,
 }
 
 impl Destination {
     /// A destination with the default batch, looked at once a second.
     #[must_use]
     pub fn new(submitter: Arc<dyn Submitter>, signer: Arc<dyn Signer>) -> Self {
-        Self { submitter, signer, batch: Batch::default(), poll: Duration::from_secs(1) }
+        let (batch, poll) = (Batch::default(), Duration::from_secs(1));
+        Self { submitter, signer, batch, poll, quorum: None, history_start: BlockNumber(0) }
+    }
+
+    /// How many signatures the DVN contract is expected to ask for; a change to another number stops the destination. Without
+    /// it any number is taken as it comes.
+    #[must_use]
+    pub const fn with_quorum(mut self, quorum: usize) -> Self {
+        self.quorum = Some(quorum);
+        self
+    }
+
+    /// The block of the DVN contract's deployment, by default 0. Where the journal's past is uncertain, what the contract
+    /// attested is read from here on.
+    #[must_use]
+    pub const fn with_history_start(mut self, block: BlockNumber) -> Self {
+        self.history_start = block;
+        self
     }
 
     /// Other batches.
@@ -204,6 +223,8 @@ impl Dvn {
                 resweep: Duration::from_secs(10 * 60),
                 key_check: Duration::from_secs(5 * 60),
                 takeover: Duration::from_secs(3),
+                history: Duration::from_secs(2),
+                unseen: Duration::from_secs(60),
             },
         }
     }
@@ -310,6 +331,22 @@ impl Builder {
         self
     }
 
+    /// How often destinations are asked what they show in our name, to be compared with the journal and with what was verified;
+    /// by default every 2 seconds.
+    #[must_use]
+    pub const fn watch_history(mut self, every: Duration) -> Self {
+        self.tuning.history = every;
+        self
+    }
+
+    /// How long a source has to show a packet that peers attested, before it counts as invented; by default 60 seconds. The
+    /// source must have been read on in that time.
+    #[must_use]
+    pub const fn unseen(mut self, after: Duration) -> Self {
+        self.tuning.unseen = after;
+        self
+    }
+
     /// Checks that the parts fit and puts them together. Nothing runs yet.
     ///
     /// # Errors
@@ -330,13 +367,15 @@ impl Builder {
         }
         let mut keys = Vec::new();
         let mut lanes = BTreeMap::new();
-        for Destination { submitter, signer, batch, poll } in self.destinations {
+        for destination in self.destinations {
+            let Destination { submitter, signer, batch, poll, quorum, history_start } = destination;
             let eid = submitter.chain().eid;
             keys.push((eid, signer));
             if views.destinations.insert(eid, Arc::clone(&submitter)).is_some() {
                 return Err(BuildError::Twice { role: "destination", eid });
             }
-            lanes.insert(eid, Lane { submitter, batch, poll, bell: Notify::new() });
+            let bell = Notify::new();
+            lanes.insert(eid, Lane { submitter, batch, poll, quorum, history_start, bell });
         }
         let memory = Memory {
             jobs: Arc::clone(&store.jobs),

@@ -3,6 +3,7 @@
 mod audit;
 mod collect;
 mod health;
+mod history;
 mod lane;
 mod observe;
 mod progress;
@@ -25,6 +26,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+pub use self::history::{HistoryError, longest_life};
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
 pub(crate) use self::{audit::Audits, turn::Turns};
 use crate::{
@@ -82,6 +84,10 @@ pub(crate) struct Lane {
     pub(crate) submitter: Arc<dyn Submitter>,
     pub(crate) batch: Batch,
     pub(crate) poll: Duration,
+    /// How many signatures the contract is expected to ask for, where that is known.
+    pub(crate) quorum: Option<usize>,
+    /// Where the contract's history begins.
+    pub(crate) history_start: BlockNumber,
     /// Rung when a job for this destination was signed.
     pub(crate) bell: Notify,
 }
@@ -97,6 +103,8 @@ pub(crate) struct Tuning {
     pub(crate) resweep: Duration,
     pub(crate) key_check: Duration,
     pub(crate) takeover: Duration,
+    pub(crate) history: Duration,
+    pub(crate) unseen: Duration,
 }
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
@@ -112,6 +120,18 @@ impl Dvn {
     #[must_use]
     pub fn attestor(&self) -> Arc<Attestor> {
         Arc::clone(&self.engine.attestor)
+    }
+
+    /// Compares every destination's history with the journal, once, as [`Dvn::run`] does before anything is signed: only for whoever
+    /// uses the [`Attestor`] without running the DVN.
+    ///
+    /// # Errors
+    /// [`HistoryError`]; the attestor signs nothing for that destination then.
+    ///
+    /// # Cancel safety
+    /// What was compared stays compared.
+    pub async fn reconcile(&self) -> Result<(), HistoryError> {
+        self.engine.reconcile_all().await
     }
 
     /// Runs until `stop` is cancelled: then nothing new is begun, what is in hand ends at its next durable step, and the
@@ -154,6 +174,8 @@ impl Dvn {
             tasks.push((name, Box::pin(observe::run(Arc::clone(&self.engine), source, stop.clone()))));
         }
         for (eid, lane) in &self.engine.lanes {
+            let name = format!("history {}", lane.submitter.chain().name);
+            tasks.push((name, Box::pin(history::run(Arc::clone(&self.engine), *eid, stop.clone()))));
             let name = format!("submit {}", lane.submitter.chain().name);
             tasks.push((name, Box::pin(lane::run(Arc::clone(&self.engine), *eid, stop.clone()))));
         }

@@ -48,4 +48,4 @@ pub mod testing;
 
 pub use alloy_primitives;
 pub use builder::{Batch, BuildError, Builder, Destination, Source};
-pub use engine::{Dvn, Progress, ProgressReport, RecentMove, RunError, SourceProgress};
+pub use engine::{Dvn, HistoryError, Progress, ProgressReport, RecentMove, RunError, SourceProgress, longest_life};

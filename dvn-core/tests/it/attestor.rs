@@ -38,7 +38,9 @@ impl Setup {
             world::note(&store, claim).await;
         }
         let elsewhere = Destination::new(Arc::new(Elsewhere(world.clone())), signer.clone());
-        let attestor = world.builder(&store, signer.clone()).destination(elsewhere).build().unwrap().attestor();
+        let dvn = world.builder(&store, signer.clone()).destination(elsewhere).build().unwrap();
+        dvn.reconcile().await.unwrap();
+        let attestor = dvn.attestor();
         Self { world, store, signer, attestor, location }
     }
 

@@ -410,7 +410,9 @@ async fn a_lying_cosigner_does_not_spoil_the_quorum_of_the_others() {
     .await;
     let other_store = Sqlite::in_memory().await.unwrap().store();
     note(&other_store, claim).await;
-    let honest = setup.world.builder(&other_store, key(2)).build().unwrap().attestor();
+    let other = setup.world.builder(&other_store, key(2)).build().unwrap();
+    other.reconcile().await.unwrap();
+    let honest = other.attestor();
     let signer: Arc<dyn Signer> = setup.signer.clone();
     let builder = setup.world.builder(&setup.store, signer).peer(Arc::new(Liar(key(3)))).peer(honest);
     let running = Running::start(builder.build().unwrap());

@@ -11,6 +11,7 @@ mod attestor;
 mod crash;
 mod engine;
 mod health;
+mod history;
 mod retraction;
 mod turns;
 mod watch;

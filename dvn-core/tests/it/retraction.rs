@@ -266,7 +266,9 @@ impl Asked {
         note(&stage.setup.store, stage.claim).await;
         let location = stage.setup.world.lock().packets[0].0;
         let builder = stage.setup.world.audited(&stage.seats, &stage.setup.store, stage.setup.signer.clone());
-        let attestor = builder.build().unwrap().attestor();
+        let dvn = builder.build().unwrap();
+        dvn.reconcile().await.unwrap();
+        let attestor = dvn.attestor();
         stage.setup.world.lock().records.insert(stage.claim.job_id(), 5);
         Self { stage, attestor, location }
     }

@@ -2,6 +2,8 @@
 
 mod auditor;
 mod elsewhere;
+mod history;
+mod signer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,22 +15,18 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;
 use dvn_core::{
     Destination, Dvn, Source,
-    attestation::Attestation,
     destination::{DestinationView, ReceiveConfig},
-    error::{
-        ChainSourceError, ChainSourceErrorKind, SignError, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind,
-    },
+    error::{ChainSourceError, ChainSourceErrorKind, SubmitError, SubmitErrorKind, VerifyError, VerifyErrorKind},
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, JobId, Nonce, Vid},
     job::{Job, Location, Refusal, State},
     packet::{Claim, Header, Packet},
     ports::{
-        Assignment, Cause, Chain, ChainSource, ContractChange, EvidenceBundle, Head, History, Observation, Outcome,
-        Scan, Settlement, Shown, Sighting, SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification,
-        Verifier,
+        Assignment, Chain, ChainSource, ContractChange, EvidenceBundle, Head, History, Observation, Outcome, Scan,
+        Settlement, Shown, Sighting, SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification, Verifier,
     },
     signature::Committee,
 };
@@ -37,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::{
     auditor::{AuditSeats, Sight},
     elsewhere::{ELSEWHERE, Elsewhere},
+    signer::CountingSigner,
 };
 
 pub(crate) const SRC: Eid = Eid(30101);
@@ -81,6 +80,7 @@ pub(crate) struct Chains {
     pub(crate) unsettled: bool,
     pub(crate) executed: Vec<SignedAttestation>,
     /// What the destination shows in our name.
+    pub(crate) history_fails: bool,
     pub(crate) shown: Vec<Shown>,
     pub(crate) changes: Vec<ContractChange>,
     open: BTreeMap<SubmissionId, Vec<SignedAttestation>>,
@@ -120,6 +120,7 @@ impl World {
             ineffective: false,
             unsettled: false,
             executed: Vec::new(),
+            history_fails: false,
             shown: Vec::new(),
             changes: Vec::new(),
             open: BTreeMap::new(),
@@ -148,8 +149,22 @@ impl World {
         Source::new(Arc::new(self.clone()), Arc::new(self.clone())).with_start_block(BlockNumber(1))
     }
 
+    /// With a contract that is expected to ask for so many signatures.
+    pub(crate) fn builder_with_quorum(
+        &self,
+        store: &Store,
+        signer: Arc<dyn Signer>,
+        quorum: usize,
+    ) -> dvn_core::Builder {
+        self.compose_to(self.source(), store, Destination::new(Arc::new(self.clone()), signer).with_quorum(quorum))
+    }
+
     fn compose(&self, source: Source, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
-        let destination = Destination::new(Arc::new(self.clone()), signer).with_poll(Duration::from_millis(5));
+        self.compose_to(source, store, Destination::new(Arc::new(self.clone()), signer))
+    }
+
+    fn compose_to(&self, source: Source, store: &Store, destination: Destination) -> dvn_core::Builder {
+        let destination = destination.with_poll(Duration::from_millis(5));
         Dvn::builder()
             .source(source)
             .destination(destination)
@@ -201,17 +216,6 @@ impl Chains {
         self.forks.insert(from, fork);
         self.packets.retain(|(location, _, _)| location.block.number.0 < from);
         self.latest += 1;
-    }
-
-    /// Notes what an executed item shows, once however often it is reported.
-    fn show(&mut self, item: &SignedAttestation, block: BlockRef) {
-        let SignedAttestation { job, attestation, signatures } = item;
-        let causes = vec![Cause { attestation: *attestation, signers: signatures.iter().collect() }];
-        if self.shown.iter().any(|it| it.causes == causes) {
-            return;
-        }
-        let Attestation { claim, confirmations, target, .. } = *attestation;
-        self.shown.push(Shown { block, tx_hash: job.0, claim, confirmations, target, causes });
     }
 
     fn is_canonical(&self, block: BlockRef) -> bool {
@@ -376,7 +380,7 @@ impl Submitter for World {
                 } else {
                     let Attested { confirmations, slot, payload } = Attested::of(&item);
                     chains.records.insert(item.job, confirmations);
-                    if chains.commits {
+                    if chains.commits && confirmations > 0 {
                         chains.stored.insert(slot, payload);
                     }
                     let block = BlockRef { number: BlockNumber(chains.time), hash: B256::ZERO };
@@ -408,10 +412,10 @@ impl Submitter for World {
 
     async fn history(&self, from: BlockNumber, to: BlockNumber) -> Result<History, SubmitError> {
         let chains = self.lock();
-        let blocks = from..=to;
-        let shown = chains.shown.iter().filter(|it| blocks.contains(&it.block.number)).cloned().collect();
-        let changes = chains.changes.iter().filter(|it| blocks.contains(&it.block.number)).cloned().collect();
-        Ok(History { through: to, shown, changes })
+        if chains.history_fails {
+            return Err(SubmitError::new(SubmitErrorKind::Missing));
+        }
+        Ok(chains.history(from, to))
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {
@@ -434,37 +438,6 @@ impl Attested {
             slot: Chains::slot(&claim),
             payload: claim.payload_hash.0,
         }
-    }
-}
-
-/// A signer that counts, and may misbehave.
-#[derive(Debug)]
-pub(crate) struct CountingSigner {
-    inner: Arc<dyn Signer>,
-    /// Signs in place of `inner` where set, under `inner`'s address.
-    pub(crate) impostor: Option<Arc<dyn Signer>>,
-    pub(crate) calls: AtomicU64,
-}
-
-impl CountingSigner {
-    pub(crate) fn new(inner: Arc<dyn Signer>) -> Self {
-        Self { inner, impostor: None, calls: AtomicU64::new(0) }
-    }
-
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
-
-#[async_trait]
-impl Signer for CountingSigner {
-    fn address(&self) -> Address {
-        self.inner.address()
-    }
-
-    async fn sign_digest(&self, digest: B256) -> Result<Signature, SignError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        self.impostor.as_ref().unwrap_or(&self.inner).sign_digest(digest).await
     }
 }
 
