@@ -58,6 +58,8 @@ pub(crate) fn compose(
         let batch = Batch { max_items: target.batch.max_items, max_wait: target.batch.max_wait };
         let destination = Destination::new(Arc::new(submitter), Arc::clone(&keys.signer))
             .with_batch(batch)
+            .with_quorum(config.signing.quorum)
+            .with_history_start(target.start_block)
             .with_poll(poll(&target.network));
         builder = builder.destination(destination);
     }

@@ -129,6 +129,14 @@ fn describe() {
     describe_counter!(family::SIGNING_ERRORS, "Signatures that were asked for and not given, by the kind of error.");
     describe_counter!(family::SUBMISSION_SUCCESS, "Attestations whose PayloadVerified was read on the target chain.");
     describe_counter!("dvn_halts_total", "Stops of a chain or of everything that only an operator clears.");
+    describe_counter!(
+        "dvn_journal_rollbacks_total",
+        "Signatures of ours on a destination that the journal does not know."
+    );
+    describe_counter!(
+        "dvn_contract_changes_total",
+        "Changes of our DVN contract, by whether the configuration expects them."
+    );
     describe_counter!("dvn_audit_failures_total", "Attestations whose evidence was gone when it was looked for again.");
     describe_counter!("dvn_retractions_total", "Attestations that were taken back.");
     describe_counter!("dvn_retractions_too_late_total", "Packets that were committed before they could be taken back.");

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use alloy_primitives::Address;
+use dvn_core::ids::BlockNumber;
 
 use super::{
     key::{self, Key},
@@ -26,6 +27,8 @@ pub struct Target {
     pub batch: Batch,
     /// What a transaction may cost.
     pub fees: Fees,
+    /// From where on the contract's history is read when the journal's past is uncertain; 0 by default.
+    pub start_block: BlockNumber,
 }
 
 /// The contracts of a target.
@@ -69,6 +72,7 @@ pub(super) struct TargetDraft {
     contracts: Option<TargetContracts>,
     batch: Batch,
     fees: Fees,
+    start_block: BlockNumber,
 }
 
 impl TargetDraft {
@@ -88,8 +92,10 @@ impl TargetDraft {
             section
                 .problem_at("commit", "calling commitVerification is not in this build: remove it; executors commit");
         }
+        let start_block =
+            section.parsed("start_block", scalar::number(0..=u64::MAX)).map_or(BlockNumber(0), BlockNumber);
         section.finish();
-        Self { network, sender, sender_place, signer, contracts, batch, fees }
+        Self { network, sender, sender_place, signer, contracts, batch, fees, start_block }
     }
 }
 
@@ -104,6 +110,7 @@ pub(super) fn complete(reader: &Reader<'_>, drafts: Vec<TargetDraft>) -> Option<
             signer: draft.signer?,
             batch: draft.batch,
             fees: draft.fees,
+            start_block: draft.start_block,
         })
     };
     // Every draft is completed before any is missed, so that each reports its problems.
