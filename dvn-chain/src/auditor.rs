@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use dvn_core::{
-    error::{StoreError, VerifyError},
+    error::{StoreError, VerifyError, VerifyErrorKind},
     ids::{BlockRef, Eid},
     job::Location,
     ports::{Chain, FinalizedHashes, Verification, Verifier},
@@ -12,7 +12,8 @@ use dvn_core::{
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    panel::Panel,
+    anchor,
+    panel::{Panel, PanelError},
     reader::{EvmReader, SourceConfig},
     verifier::EvmVerifier,
 };
@@ -29,7 +30,14 @@ const FRESH: Duration = Duration::from_secs(10);
 pub struct EvmAuditor {
     panel: Arc<Panel>,
     config: SourceConfig,
-    eyes: Mutex<Option<(Instant, Arc<EvmVerifier>)>>,
+    eyes: Mutex<Option<(Instant, Eyes)>>,
+}
+
+/// A reader without a past, and the verifier over it.
+#[derive(Clone, Debug)]
+struct Eyes {
+    reader: Arc<EvmReader>,
+    verifier: Arc<EvmVerifier>,
 }
 
 impl EvmAuditor {
@@ -41,17 +49,40 @@ impl EvmAuditor {
         Self { panel, config, eyes: Mutex::default() }
     }
 
-    async fn fresh(&self) -> Arc<EvmVerifier> {
+    async fn fresh(&self) -> Eyes {
         let mut eyes = self.eyes.lock().await;
-        if let Some((since, verifier)) = &*eyes
+        if let Some((since, open)) = &*eyes
             && since.elapsed() < FRESH
         {
-            return Arc::clone(verifier);
+            return open.clone();
         }
-        let reader = EvmReader::new(Arc::clone(&self.panel), self.config.clone(), Arc::new(Nothing));
-        let verifier = Arc::new(EvmVerifier::new(Arc::new(reader)));
-        *eyes = Some((Instant::now(), Arc::clone(&verifier)));
-        verifier
+        let reader = Arc::new(EvmReader::new(Arc::clone(&self.panel), self.config.clone(), Arc::new(Nothing)));
+        let verifier = Arc::new(EvmVerifier::new(Arc::clone(&reader)));
+        let open = Eyes { reader, verifier };
+        *eyes = Some((Instant::now(), open.clone()));
+        open
+    }
+
+    /// The seats contradict each other about the newest final block. That concerns a packet below only where they differ about
+    /// its own block: branches that part above it both hold it.
+    async fn below_a_contradiction(
+        &self,
+        location: &Location,
+        contradiction: VerifyError,
+    ) -> Result<Verification, VerifyError> {
+        match anchor::block_at(&self.panel, location.block.number).await {
+            Ok(agreed) if agreed.value.block == location.block => {
+                let detail = "the chain is in contradiction above the packet's block, about which the seats agree";
+                let error = VerifyError::new(VerifyErrorKind::Missing).chain(&self.panel.chain().name);
+                Err(error.block(location.block.number).because(detail).caused_by(contradiction))
+            }
+            Ok(_) => Ok(Verification::Orphaned),
+            Err(PanelError::Contradiction { .. }) => Err(contradiction),
+            Err(error @ PanelError::Missing { .. }) => {
+                let missing = VerifyError::new(VerifyErrorKind::Missing).chain(&self.panel.chain().name);
+                Err(missing.block(location.block.number).because(error.to_string()))
+            }
+        }
     }
 }
 
@@ -62,7 +93,13 @@ impl Verifier for EvmAuditor {
     }
 
     async fn verify(&self, location: &Location) -> Result<Verification, VerifyError> {
-        self.fresh().await.verify(location).await
+        let Eyes { reader, verifier } = self.fresh().await;
+        match verifier.verify(location).await {
+            Err(error) if error.kind() == VerifyErrorKind::Contradiction && reader.head().await.is_err() => {
+                self.below_a_contradiction(location, error).await
+            }
+            result => result,
+        }
     }
 }
 

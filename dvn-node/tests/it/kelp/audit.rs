@@ -113,6 +113,28 @@ async fn t19_what_the_audit_seats_do_not_find_is_taken_back_before_it_is_committ
     stage.node.assert_no_secrets();
 }
 
+/// T19 without audit seats: the honest seats come back after the signature, and contradict the liars about the block of the
+/// forged packet. The genuine packets stand in blocks about which all agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn t19_a_contradiction_takes_back_what_it_concerns_and_nothing_else() {
+    let Some(stage) = Stage::set("a contradiction that comes late", 2).await else { return };
+    let process = stage.node.start().await;
+    let genuine = stage.genuine_history().await;
+    stage.knock_out(super::HONEST, &dvn_testkit::proxy::Fault::Status { code: 503, retry_after: None });
+    let forged = stage.poison(&genuine).await;
+    stage.until_fooled(&forged).await;
+    let packet = Stage::packet(&genuine, &forged);
+    stage.heal(super::HONEST);
+    stage.until_taken_back(&packet, 1).await;
+    assert!(stage.net.devnet.commit(&packet).await.is_err(), "the receive library refuses to commit");
+    tokio::time::sleep(TEMPTATION).await;
+    for packet in &genuine {
+        assert_eq!(stage.record(packet).await, Some(2));
+    }
+    assert!(super::is_halted(&stage.node));
+    assert!(process.stop().await.unwrap().success());
+}
+
 /// Audit seats that see nothing wrong, or nothing at all, take nothing back, and never stand in for a vote.
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_seats_that_are_silent_or_content_change_nothing() {
