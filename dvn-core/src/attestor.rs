@@ -12,7 +12,7 @@ use std::{
 use alloy_primitives::{Address, Signature};
 use async_trait::async_trait;
 use tokio::{sync::OnceCell, time::Instant};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     assess::{AssessError, Assessment, Judged, Views},
@@ -110,7 +110,7 @@ impl Attestor {
     /// # Cancel safety
     /// The signature may be made, and journaled, when the future is dropped; asking again is safe.
     pub async fn attest_for_peer(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
-        let (signature, guid) = self.attest_packet(proposal).await?;
+        let (signature, guid) = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error))?;
         let mut given = lock(&self.given);
         if given.len() >= REMEMBERED {
             given.clear();
@@ -349,6 +349,15 @@ impl Cosigner for Attestor {
 
     async fn take_back(&self, retraction: &Retraction) -> Result<Signature, CosignError> {
         self.retract(retraction).await
+    }
+}
+
+/// A peer that verified another payload for a slot is news for people, whoever of the two was lied to.
+fn page(proposal: &Proposal, error: &CosignError) {
+    if error.kind() == CosignErrorKind::Equivocation {
+        let location = &proposal.location;
+        error!(block = %location.block, tx_hash = %location.tx_hash, %error, "equivocation_refused");
+        metrics::counter!("dvn_equivocations_total").increment(1);
     }
 }
 

@@ -45,7 +45,7 @@ fn every_part_of_the_meaning_changes_the_digest() {
 }
 
 #[test]
-fn nothing_but_a_verification_can_be_expressed() {
+fn t31_nothing_but_a_verification_can_be_expressed() {
     // The first four bytes decide what the DVN contract does; they are a constant of the encoding.
     for confirmations in [0, 1, u64::MAX] {
         let attestation = Attestation { confirmations: Confirmations(confirmations), ..golden_attestation() };

@@ -154,24 +154,52 @@ async fn a_shallow_packet_is_told_to_wait() {
     assert!(setup.attestor.cosign(&proposal).await.is_ok());
 }
 
+/// T28: an honest reorg, or a forged packet before it. The first payload stays, and the evidence of both is kept.
 #[tokio::test]
-async fn a_second_payload_for_the_slot_is_an_equivocation() {
+async fn t28_a_second_payload_for_the_slot_is_an_equivocation() {
     let setup = Setup::new().await;
     setup.attestor.cosign(&setup.good()).await.unwrap();
+    let before = setup.store.journal.verify().await.unwrap();
     let location = {
         let mut chains = setup.world.lock();
         chains.reorg(70);
         chains.send(Chains::packet(1, b"other"), 75)
     };
+    let other = Proposal { location, ..setup.good() };
+    assert_eq!(setup.refusal(other).await, CosignErrorKind::Equivocation);
+    let before_signing = setup.signer.calls();
+    let asked = setup.attestor.attest_for_peer(&other).await.unwrap_err();
+    assert_eq!((asked.kind(), setup.signer.calls()), (CosignErrorKind::Equivocation, before_signing));
+    assert_eq!(setup.store.journal.verify().await.unwrap(), before);
+    let evidence = setup.store.evidence.of_packet(Chains::packet(1, b"other").header.guid()).await.unwrap();
+    assert_eq!(evidence.len(), 2, "{evidence:?}");
+    // Nor does time open the slot.
+    setup.world.lock().time += 1_000_000;
     assert_eq!(setup.refusal(Proposal { location, ..setup.good() }).await, CosignErrorKind::Equivocation);
 }
 
+/// T29: the same payload again, until another second.
 #[tokio::test]
-async fn other_confirmations_wait_until_the_earlier_signature_expired() {
+async fn t29_the_same_payload_is_signed_again_with_another_expiration() {
+    let setup = Setup::new().await;
+    for round in 1..=3 {
+        setup.attestor.cosign(&setup.good()).await.unwrap();
+        let rows = setup.store.journal.slot(Chains::packet(1, b"hello").header.guid()).await.unwrap();
+        assert_eq!(rows.len(), round);
+        assert!(rows.iter().all(|row| row.intent.attestation.confirmations == Confirmations(5)));
+        setup.world.lock().time += 300;
+    }
+}
+
+/// T30: a signature with fewer confirmations could be replayed to downgrade what is attested.
+#[tokio::test]
+async fn t30_other_confirmations_wait_until_the_earlier_signature_expired() {
     let setup = Setup::new().await;
     setup.attestor.cosign(&setup.good()).await.unwrap();
-    let higher = Proposal { confirmations: Confirmations(7), ..setup.good() };
-    assert_eq!(setup.refusal(higher).await, CosignErrorKind::NotYet);
+    for confirmations in [6, 7, 20] {
+        let higher = Proposal { confirmations: Confirmations(confirmations), ..setup.good() };
+        assert_eq!(setup.refusal(higher).await, CosignErrorKind::NotYet);
+    }
     setup.world.lock().time += 2_000;
     let higher = Proposal { confirmations: Confirmations(7), ..setup.good() };
     assert!(setup.attestor.cosign(&higher).await.is_ok());

@@ -28,7 +28,12 @@ pub(super) async fn health_without_certificate(port: u16, files: &TlsFiles) -> r
 
 /// Asks for a signature; status and answer.
 pub(super) async fn propose(port: u16, files: &TlsFiles, asked: &Value) -> (u16, Value) {
-    let url = format!("https://127.0.0.1:{port}/v1/cosign");
+    post(port, files, "/v1/cosign", asked).await
+}
+
+/// Asks anything at all; status and answer.
+pub(super) async fn post(port: u16, files: &TlsFiles, path: &str, asked: &Value) -> (u16, Value) {
+    let url = format!("https://127.0.0.1:{port}{path}");
     let response = client(files, true).post(url).json(asked).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
