@@ -23,7 +23,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// There is nothing to read yet.
-    #[error("there is no store in data_dir {path} yet; `dvn-node run` makes one")]
+    #[error("there is no store in data_dir {path}; `dvn-node --config FILE journal init --reason TEXT` makes one")]
     Missing {
         /// The folder.
         path: PathBuf,

@@ -21,6 +21,8 @@ mod chain;
 mod identity;
 mod rules;
 
+pub use chain::row_hash;
+
 /// A row with its slot's header, which is NULL where the slot is gone or has another payload.
 macro_rules! select {
     ($rest:literal) => {
@@ -130,6 +132,10 @@ impl Journal for Database {
         identity::quarantine(self, quarantine).await
     }
 
+    async fn set_mirror(&self, place: &str) -> Result<(), JournalError> {
+        identity::set_mirror(self, place).await
+    }
+
     async fn anchor(&self, dst_eid: Eid) -> Result<Option<BlockNumber>, JournalError> {
         identity::anchor(self, dst_eid).await
     }
@@ -160,7 +166,7 @@ async fn insert_slot(to: &mut Transaction<'static, Sqlite>, claim: &Claim) -> Re
 async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Result<JournalHead, JournalError> {
     let JournalHead { rows, hash: previous } = newest(to).await?;
     let sequence = rows.saturating_add(1);
-    let hash = chain::row_hash(previous, sequence, intent);
+    let hash = row_hash(previous, sequence, intent);
     let attestation = &intent.attestation;
     sqlx::query(INSERT)
         .bind(i64::try_from(sequence).unwrap_or(i64::MAX))

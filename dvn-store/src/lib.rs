@@ -31,7 +31,8 @@
 //! # Files
 //!
 //! `data_dir` holds `dvn.db` with its `-wal` and `-shm`, and `dvn.lock`, an empty file whose lock says that a process uses
-//! the folder. A copy of the folder must be taken while no process runs, or by SQLite's own backup.
+//! the folder. The mirror is one file wherever its owner says. A copy of the folder must be taken while no process runs, or
+//! by SQLite's own backup.
 //!
 //! # The journal
 //!
@@ -39,7 +40,22 @@
 //! constraints and triggers, which hold for every connection. Rows are chained by hash, so that history that was
 //! rewritten with the triggers removed shows in [`verify`](dvn_core::ports::Journal::verify), and an edited row is refused
 //! wherever it is read. Two things the file alone cannot show: rows that were cut off at its end, and a whole file that was
-//! replaced by an older one. Both need the head, as `verify` returns it, kept elsewhere, or the destination chain's word.
+//! replaced by an older one. [`Mirrored`] keeps the head on another path for that, durable before an intent returns.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use dvn_store::{Mirrored, Sqlite};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (folder, other_disk) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! let sqlite = Sqlite::open(folder.path()).await?;
+//! let mut store = sqlite.store();
+//! # store.journal.begin(None).await?;
+//! store.journal = Arc::new(Mirrored::open(store.journal, &other_disk.path().join("journal.head")).await?);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Other backends
 //!
@@ -57,10 +73,13 @@ mod halts;
 mod jobs;
 mod journal;
 mod leases;
+mod mirror;
 mod outbox;
 mod paths;
 mod schema;
 mod sqlite;
 
 pub use error::OpenError;
+pub use journal::row_hash;
+pub use mirror::{Comparison, KeptHead, Mirror, MirrorError, Mirrored};
 pub use sqlite::Sqlite;

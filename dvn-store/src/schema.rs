@@ -7,6 +7,7 @@
 //! | `finalized` | hashes of final blocks | any change |
 //! | `journal_slots` | each slot's one payload hash | a second row for a slot, any change |
 //! | `journal` | what was to be signed, and the signature | another payload than the slot's; anything but a retraction after a retraction; a gap; a row that does not follow the newest; any change but adding the signature once; deleting |
+//! | `journal_identity`, `journal_anchors` | the journal's name, quarantine and mirror; blocks through which destinations were compared | a second name, deleting the name |
 //! | `halts` | stops that stand | two for one scope |
 //! | `outbox`, `outbox_items`, `outbox_attempts` | transactions, their instructions, their signed forms | two open transactions with one nonce of a lane, a job in two open transactions |
 //! | `evidence`, `halt_evidence` | JSON documents by packet, and those of halts | the same document twice |

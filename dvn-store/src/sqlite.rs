@@ -38,12 +38,29 @@ impl Sqlite {
     pub async fn open(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         let data_dir = data_dir.as_ref();
         let is_new = !data_dir.exists();
-        let lock = lock(data_dir)?;
-        let database = Database::file(&data_dir.join(DATABASE), Some(lock)).await.map_err(database_error)?;
-        schema::migrate(&database.writer).await?;
+        let sqlite = Self::open_locked(data_dir).await?;
         if is_new {
             sync_entry(data_dir).map_err(|source| OpenError::Folder { path: data_dir.to_owned(), source })?;
         }
+        Ok(sqlite)
+    }
+
+    /// As [`Sqlite::open`], for a store that is there: a node that has signed must not make itself a new one.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`], or as [`Sqlite::open`].
+    ///
+    /// # Cancel safety
+    /// As [`Sqlite::open`].
+    pub async fn open_existing(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        existing(data_dir.as_ref())?;
+        Self::open_locked(data_dir.as_ref()).await
+    }
+
+    async fn open_locked(data_dir: &Path) -> Result<Self, OpenError> {
+        let lock = lock(data_dir)?;
+        let database = Database::file(&data_dir.join(DATABASE), Some(lock)).await.map_err(database_error)?;
+        schema::migrate(&database.writer).await?;
         Ok(Self(Arc::new(database)))
     }
 

@@ -116,6 +116,8 @@ pub struct JournalState {
     pub id: JournalId,
     /// The last quarantine, past or not.
     pub quarantine: Option<Quarantine>,
+    /// Where its head was last kept a second time; nothing where it never was.
+    pub mirror: Option<String>,
 }
 
 /// The durable record of what was ever signed for a slot, written before the key is used.
@@ -181,6 +183,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`JournalError`].
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), JournalError>;
+
+    /// Remembers that the head is kept at this place too, so that a mirror that is gone shows. It is never forgotten again.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    async fn set_mirror(&self, place: &str) -> Result<(), JournalError>;
 
     /// Up to which block of a destination its history was compared with this journal.
     ///

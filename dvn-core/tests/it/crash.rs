@@ -143,6 +143,9 @@ impl Journal for Gated {
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), JournalError> {
         self.write(self.inner.journal.quarantine(quarantine)).await
     }
+    async fn set_mirror(&self, place: &str) -> Result<(), JournalError> {
+        self.write(self.inner.journal.set_mirror(place)).await
+    }
     async fn anchor(&self, dst_eid: Eid) -> Result<Option<BlockNumber>, JournalError> {
         self.inner.journal.anchor(dst_eid).await
     }

@@ -14,10 +14,13 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::codec::{CodecError, Columns, micros};
 
-/// `link` over, in this order, numbers big-endian: sequence (8 bytes), header (81), payload hash (32), confirmations (8),
+/// The hash of a journal's row, after the row before it: zero before the first.
+///
+/// [`link`](hashchain::link) over, in this order, numbers big-endian: sequence (8 bytes), header (81), payload hash (32), confirmations (8),
 /// expiration (8), vid (4), target (20), signer (20), source block (32), evidence digest (32), the destination's time (8),
 /// this node's time in microseconds (8, two's complement), and for any purpose but signing its name.
-pub(super) fn row_hash(previous: B256, sequence: u64, intent: &Intent) -> B256 {
+#[must_use]
+pub fn row_hash(previous: B256, sequence: u64, intent: &Intent) -> B256 {
     let attestation = &intent.attestation;
     let fields: [&[u8]; 12] = [
         &sequence.to_be_bytes(),

@@ -1,4 +1,4 @@
-//! The journal's name, its quarantine, and how far destinations were compared with it.
+//! The journal's name, its quarantine, where its mirror is, and how far destinations were compared with it.
 
 use alloy_primitives::B256;
 use dvn_core::{
@@ -24,7 +24,7 @@ const LENGTHEN: &str = "UPDATE journal_identity SET quarantine_until = ?1, quara
 
 /// The name and quarantine, or that there is no journal.
 pub(super) async fn state(from: &mut SqliteConnection) -> Result<JournalState, JournalError> {
-    let row = sqlx::query("SELECT id, quarantine_until, quarantine_reason FROM journal_identity")
+    let row = sqlx::query("SELECT id, quarantine_until, quarantine_reason, mirror FROM journal_identity")
         .fetch_optional(from)
         .await
         .map_err(storage)?;
@@ -36,7 +36,8 @@ fn read(columns: Columns<'_>) -> Result<JournalState, CodecError> {
     let until = columns.optional("quarantine_until", Columns::time)?;
     let reason = columns.optional("quarantine_reason", Columns::any::<String>)?;
     let quarantine = until.zip(reason).map(|(until, reason)| Quarantine { until, reason });
-    Ok(JournalState { id: JournalId(columns.hash("id")?), quarantine })
+    let mirror = columns.optional("mirror", Columns::any)?;
+    Ok(JournalState { id: JournalId(columns.hash("id")?), quarantine, mirror })
 }
 
 pub(super) async fn begin(database: &Database, quarantine: Option<Quarantine>) -> Result<JournalId, JournalError> {
@@ -58,6 +59,15 @@ pub(super) async fn quarantine(database: &Database, quarantine: Quarantine) -> R
         .await
         .map_err(storage)?;
     transaction.commit().await.map_err(storage)
+}
+
+pub(super) async fn set_mirror(database: &Database, place: &str) -> Result<(), JournalError> {
+    let done = sqlx::query("UPDATE journal_identity SET mirror = ?")
+        .bind(place)
+        .execute(&database.writer)
+        .await
+        .map_err(storage)?;
+    if done.rows_affected() == 0 { Err(JournalError::new(JournalErrorKind::Missing)) } else { Ok(()) }
 }
 
 pub(super) async fn anchor(database: &Database, dst_eid: Eid) -> Result<Option<BlockNumber>, JournalError> {

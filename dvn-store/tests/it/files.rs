@@ -51,6 +51,7 @@ async fn a_command_reads_beside_a_running_node_and_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Sqlite::open_read_only(dir.path()).await, Err(OpenError::Missing { .. })));
     assert!(matches!(Sqlite::open_shared(dir.path()).await, Err(OpenError::Missing { .. })));
+    assert!(matches!(Sqlite::open_existing(dir.path()).await, Err(OpenError::Missing { .. })));
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "looking makes no store");
     let node = open(dir.path()).await;
     let beside = Sqlite::open_read_only(dir.path()).await.unwrap().store();

@@ -9,6 +9,7 @@ mod files;
 mod fixture;
 mod forgery;
 mod killed;
+mod mirror;
 mod model;
 mod suite;
 mod tampering;

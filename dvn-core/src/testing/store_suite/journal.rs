@@ -23,6 +23,7 @@ pub async fn journal(make: &impl AsyncFn() -> Store) {
     what_was_signed_elsewhere_closes_the_slot_as_well(&*make().await.journal).await;
     a_slot_that_was_taken_back_is_released_by_a_row(&*make().await.journal).await;
     a_quarantine_never_gets_shorter(&*make().await.journal).await;
+    a_mirrors_place_is_never_forgotten(&*make().await.journal).await;
     an_anchor_never_moves_back(&*make().await.journal).await;
     rows_come_in_pages(&*make().await.journal).await;
     a_signature_is_added_once(&*make().await.journal).await;
@@ -193,6 +194,16 @@ async fn a_quarantine_never_gets_shorter(journal: &dyn Journal) {
         let state = journal.state().await.unwrap();
         assert_eq!((state.id, state.quarantine), (second, Some(until(stands))));
     }
+}
+
+async fn a_mirrors_place_is_never_forgotten(journal: &dyn Journal) {
+    assert_eq!(journal.state().await.unwrap().mirror, None);
+    for place in ["/one/journal.head", "/other/journal.head"] {
+        journal.set_mirror(place).await.unwrap();
+        assert_eq!(journal.state().await.unwrap().mirror.as_deref(), Some(place));
+    }
+    journal.begin(None).await.unwrap();
+    assert_eq!(journal.state().await.unwrap().mirror.as_deref(), Some("/other/journal.head"), "nor by a new beginning");
 }
 
 async fn an_anchor_never_moves_back(journal: &dyn Journal) {
