@@ -1,5 +1,6 @@
 //! Policy, then journal, then signer: the only code that uses the attesting key.
 
+mod quarantine;
 mod retract;
 
 use std::{
@@ -153,6 +154,7 @@ impl Attestor {
             target: judged.view.receive_lib,
         };
         self.refuse_if_halted(proposal).await?;
+        self.refuse_if_quarantined(judged.view.time).await?;
         let intent = self.intent(attestation, &judged, key).await?;
         let signature = self.journaled(&intent, key).await?;
         Ok((signature, attestation.claim.header.guid()))

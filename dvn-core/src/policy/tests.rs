@@ -121,3 +121,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_forgotten_has_expired_after_the_quarantine() {
+    for life in [120, 600, 901, 86_400] {
+        let life = Duration::from_secs(life);
+        for now in 1_700_000_000..1_700_000_120 {
+            let latest = (now..now + 100_000).rev().find(|it| accepts_expiration(ChainTime(*it), ChainTime(now), life));
+            let spare = now + forgotten_after(life).as_secs() - latest.unwrap();
+            assert!((60..=120).contains(&spare), "{spare} s to spare for {life:?} at {now}");
+        }
+    }
+}

@@ -108,6 +108,21 @@ pub struct Quarantine {
     pub reason: String,
 }
 
+impl Quarantine {
+    /// Whether it still holds, by a clock and a destination's time.
+    #[must_use]
+    pub fn lasts(&self, now: SystemTime, time: ChainTime) -> bool {
+        now < self.until || time < self.until_chain_time()
+    }
+
+    /// Its end in a chain's time, which has whole seconds.
+    #[must_use]
+    pub fn until_chain_time(&self) -> ChainTime {
+        let since = self.until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        ChainTime(since.as_secs().saturating_add(u64::from(since.subsec_nanos() > 0)))
+    }
+}
+
 /// What a journal says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a plain record")]

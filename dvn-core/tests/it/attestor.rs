@@ -1,6 +1,9 @@
 //! The attestor against proposers that mean no good.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use dvn_core::{
     Destination,
@@ -9,7 +12,7 @@ use dvn_core::{
     ids::{ChainTime, Confirmations, Eid},
     job::Location,
     policy,
-    ports::{Cosigner, Halt, HaltScope, Proposal, Signer, Store},
+    ports::{Clock, Cosigner, Halt, HaltScope, Proposal, Quarantine, Signer, Store, SystemClock},
 };
 use dvn_store::Sqlite;
 
@@ -209,12 +212,37 @@ async fn t30_other_confirmations_wait_until_the_earlier_signature_expired() {
 async fn a_halt_stops_the_key() {
     let setup = Setup::new().await;
     for scope in [HaltScope::All, HaltScope::Chain(SRC), HaltScope::Chain(DST)] {
-        let halt = Halt { scope, reason: "test".to_owned(), evidence: None, since: std::time::UNIX_EPOCH };
+        let halt = Halt { scope, reason: "test".to_owned(), evidence: None, since: UNIX_EPOCH };
         setup.store.halts.raise(halt).await.unwrap();
         assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Halted, "{scope:?}");
         assert!(setup.store.halts.clear(scope).await.unwrap());
     }
     assert!(setup.attestor.cosign(&setup.good()).await.is_ok());
+}
+
+/// Both clocks must have passed its end: expirations are by the destination's, and either may be wrong.
+#[tokio::test]
+async fn a_quarantine_stops_the_key_until_both_clocks_have_passed_its_end() {
+    let setup = Setup::new().await;
+    let quarantine = |until| Quarantine { until, reason: "the journal was lost".to_owned() };
+    let by_the_chain = UNIX_EPOCH + Duration::from_millis(1_700_000_499_500);
+    setup.store.journal.quarantine(quarantine(by_the_chain)).await.unwrap();
+    for passed in [1_700_000_000, 1_700_000_499] {
+        setup.world.lock().time = passed;
+        let error = setup.attestor.cosign(&setup.good()).await.unwrap_err();
+        assert_eq!(error.kind(), CosignErrorKind::Halted, "{error}");
+        assert!(error.to_string().contains("quarantined until second 1700000500: the journal was lost"), "{error}");
+    }
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Halted);
+    let rows = setup.store.journal.verify().await.unwrap().rows;
+    assert_eq!(rows, 0, "nothing is journaled that is not signed");
+    setup.world.lock().time = 1_700_000_500;
+    setup.attestor.cosign(&setup.good()).await.unwrap();
+
+    let by_the_clock = SystemClock::new().now() + Duration::from_secs(3_600);
+    setup.store.journal.quarantine(quarantine(by_the_clock)).await.unwrap();
+    setup.world.lock().time = 4_000_000_000;
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Halted);
 }
 
 #[tokio::test]
