@@ -11,6 +11,7 @@ mod error;
 mod gap;
 mod halt;
 mod heads;
+mod journal;
 mod packet;
 mod provision;
 mod signer;
@@ -32,6 +33,7 @@ pub use self::{
     error::{CliError, Exit},
     gap::GapCommand,
     halt::HaltCommand,
+    journal::{InitOptions, JournalCommand, JournalCommandError},
     signer::SignerCommand,
 };
 use crate::{
@@ -87,6 +89,9 @@ pub enum Command {
     /// Account for packets that were never seen before one that is held.
     #[command(subcommand)]
     Gap(GapCommand),
+    /// Begin, check and move the record of what was ever signed.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Ask the configured keys who they are and whether they sign.
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -113,7 +118,9 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
         Command::Run => Ok(run::run(config, signals::stop_on_signal()?).await?),
         Command::Check => Ok(check::write(&config, out)?),
         Command::Status { json } => {
-            let report = status::Report::read(&reader(&config).await?, &config, heads::ask(&config).await).await?;
+            let report =
+                status::Report::read(&reader(&config).await?, &config, heads::ask(&config).await, &SystemClock::new())
+                    .await?;
             if json { write_json(&report, out) } else { Ok(report.write(out)?) }
         }
         Command::Packet { guid, tx, json, evidence } => {
@@ -122,6 +129,7 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
             let stories = packet::read(&reader(&config).await?, query, evidence).await?;
             if json { write_json(&stories, out) } else { Ok(packet::write(&stories, &Chains::of(&config), out)?) }
         }
+        Command::Journal(command) => journal::obey(command, &config, &SystemClock::new(), out).await,
         Command::Signer(command) => signer::obey(command, &config, out).await,
         Command::Gap(command) => {
             let store = Sqlite::open_shared(&config.service.data_dir).await?.store();

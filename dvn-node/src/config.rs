@@ -122,7 +122,7 @@ fn read(mut root: Section<'_>) -> Option<Config> {
     let mut targets = drafts(&mut root, "target_chains", TargetDraft::read);
     let hsm = root.required("hsm", "the attesting key; say which `provider` holds it");
     let hsm = hsm.and_then(|field| key::read(field.section()));
-    let signing = signing::read(root.section("signing"), service.as_ref().map(|it| it.name.as_str()));
+    let signing = signing::read(root.section("signing"), service.as_ref());
     reserved::read(&mut root);
     let reader = root.reader;
     root.finish();

@@ -10,6 +10,7 @@
 //!
 //! [`bind`] comes before anything else in a node's start, so that probes are answered while it waits for its chains.
 
+mod journal;
 mod page;
 mod status;
 
@@ -27,7 +28,10 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::status::{ChainStatus, JobCount, NodeStatus, PacketLine, PeerStatus, Phase, Readiness, Role, Snapshot};
+pub use self::{
+    journal::{JournalStatus, QuarantineStatus},
+    status::{ChainStatus, JobCount, NodeStatus, PacketLine, PeerStatus, Phase, Readiness, Role, Snapshot},
+};
 
 /// Why the address cannot be listened on.
 #[derive(Debug, Error)]

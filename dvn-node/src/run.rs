@@ -1,5 +1,6 @@
 //! From a checked configuration to a running node, and to its end.
 
+mod journal;
 mod preflight;
 mod quorum;
 mod report;
@@ -12,12 +13,13 @@ use dvn_core::{
     error::{JournalError, JournalErrorKind},
     ports::{Clock, Store, SystemClock},
 };
-use dvn_store::{OpenError, Sqlite};
+use dvn_store::{MirrorError, OpenError};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub(crate) use self::journal::{is_refusal, open as open_journal};
 pub use self::{preflight::Contradiction, quorum::PeersError};
 use self::{preflight::Preflight, quorum::Quorum, shared_keys::SharedKeys};
 pub use crate::build::{ChainError, KeyError};
@@ -25,9 +27,10 @@ use crate::{
     build::{self, Keys, Panels},
     cli::Exit,
     config::Config,
-    http::{self, BindError, NodeStatus, Phase},
+    http::{self, BindError, JournalStatus, NodeStatus, Phase},
     peers::Addresses,
     telemetry::{self, TelemetryError},
+    time::Stamp,
 };
 
 /// How long what is in flight may take once the node is told to stop; a restart resumes from the store.
@@ -49,9 +52,12 @@ pub enum RunError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The journal is not as it was written.
+    /// The journal is not as it was written, or is not there.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The journal's mirror cannot be used, or does not go with the journal.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -79,10 +85,12 @@ impl RunError {
         match self {
             Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) | Self::Peers(_) => Exit::Usage,
             Self::Key(error) if error.is_mismatch() => Exit::Refused,
-            Self::Journal(error) if matches!(error.kind(), JournalErrorKind::Tampered) => Exit::Refused,
+            Self::Journal(error) if is_lost(error) => Exit::Refused,
+            Self::Mirror(error) if is_refusal(error) => Exit::Refused,
             Self::Key(KeyError::Local { .. } | KeyError::Sessions { .. }) => Exit::Usage,
             Self::Key(_)
             | Self::Journal(_)
+            | Self::Mirror(_)
             | Self::Telemetry(_)
             | Self::Bind(_)
             | Self::Http(_)
@@ -90,6 +98,10 @@ impl RunError {
             | Self::Died(_) => Exit::Failed,
         }
     }
+}
+
+const fn is_lost(error: &JournalError) -> bool {
+    matches!(error.kind(), JournalErrorKind::Tampered | JournalErrorKind::Missing)
 }
 
 /// Runs the node until `shutdown`.
@@ -130,14 +142,15 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
 /// Everything between the status page's first and last answer.
 async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken) -> Result<(), RunError> {
-    let sqlite = Sqlite::open(&config.service.data_dir).await?;
-    let store = sqlite.store();
-    if matches!(store.journal.state().await, Err(error) if error.kind() == JournalErrorKind::Missing) {
-        store.journal.begin(None).await?;
+    let (sqlite, store) = journal::open(config).await?;
+    let (state, head) = (store.journal.state().await?, store.journal.head().await?);
+    if let Some(quarantine) = state.quarantine.as_ref().filter(|it| SystemClock::new().now() < it.until) {
+        warn!(until = %Stamp(quarantine.until), reason = quarantine.reason, "quarantined: nothing is signed before that");
     }
-    let head = store.journal.verify().await?;
-    info!(rows = head.rows, hash = %head.hash, "journal is intact");
-    status.update(|it| it.store_works = true);
+    status.update(|it| {
+        it.store_works = true;
+        it.tell_journal(JournalStatus::new(state, head, SystemClock::new().now()));
+    });
     let Some(result) = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await else {
         sqlite.close().await;
         return Ok(());
@@ -194,7 +207,7 @@ async fn drive(
 ) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let mut running = tokio::spawn(dvn.run(stop.clone()));
-    status.update(|it| it.phase = Phase::Running);
+    status.update(|it| it.phase = it.working_phase());
     info!("running");
     let mut checking = true;
     let early = loop {

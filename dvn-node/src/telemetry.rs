@@ -154,6 +154,10 @@ fn describe() {
     describe_counter!("dvn_peer_connections_refused_total", "Connections to signing.listen that were no peer's.");
     describe_histogram!("dvn_cosign_seconds", "From a proposal to a peer's answer.");
     describe_gauge!("dvn_key_works", "1 while the attesting keys pass their test, which is repeated, else 0.");
+    describe_gauge!(
+        "dvn_quarantined",
+        "1 while nothing is signed because the journal may have forgotten something, else 0."
+    );
     describe_gauge!("dvn_source_degraded", "1 while too few seats answer to follow a source chain, else 0.");
     describe_gauge!("dvn_source_cooling_down", "1 while a source is followed again and not verified yet, else 0.");
     describe_gauge!("dvn_target_degraded", "1 while a target chain cannot be read or written, else 0.");

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serializer;
+
 /// A time as RFC 3339 in UTC, to the second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp(pub(crate) SystemTime);
@@ -15,6 +17,26 @@ impl fmt::Display for Stamp {
         let last = UNIX_EPOCH.checked_add(Duration::from_secs(253_402_300_799)).unwrap_or(UNIX_EPOCH);
         fmt::Display::fmt(&humantime::format_rfc3339_seconds(self.0.clamp(UNIX_EPOCH, last)), f)
     }
+}
+
+/// Whole microseconds since 1970, as the store keeps times.
+pub(crate) fn micros(at: SystemTime) -> i128 {
+    let whole = |distance: Duration| i128::try_from(distance.as_micros()).unwrap_or(i128::MAX);
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(after) => whole(after),
+        Err(before) => whole(before.duration()).saturating_neg(),
+    }
+}
+
+/// The time that [`micros`] wrote.
+pub(crate) fn from_micros(micros: i64) -> Option<SystemTime> {
+    let distance = Duration::from_micros(micros.unsigned_abs());
+    if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
+/// A field as [`Stamp`] writes it.
+pub(crate) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Stamp(*time))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub(super) fn write(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "  signs    {} of {}", config.signing.quorum, config.signing.total_signers)?;
     writeln!(out, "  keeps    SQLite in {}", config.service.data_dir.display())?;
+    writeln!(out, "  mirrors  the journal's head in {}", config.signing.journal_mirror.display())?;
     writeln!(out, "  serves   http://{}", config.service.listen)?;
     config.warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))
 }

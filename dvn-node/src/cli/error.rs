@@ -6,10 +6,14 @@ use std::{
 
 use dvn_core::error::{JournalError, SignError, StoreError};
 use dvn_hsm::provision::ProvisionError;
-use dvn_store::OpenError;
+use dvn_store::{MirrorError, OpenError};
 use thiserror::Error;
 
-use crate::{config::LoadError, run::RunError};
+use super::JournalCommandError;
+use crate::{
+    config::LoadError,
+    run::{self, RunError},
+};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,12 @@ pub enum CliError {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A command about the journal was refused.
+    #[error(transparent)]
+    JournalCommand(#[from] JournalCommandError),
+    /// The journal's mirror cannot be used, or does not go with the journal.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// The node failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -114,10 +124,13 @@ impl CliError {
             Self::Provision(ProvisionError::KeyExists(_)) => Exit::Refused,
             Self::Run(error) => error.exit(),
             Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
+            Self::JournalCommand(error) => error.exit(),
+            Self::Mirror(error) if run::is_refusal(error) => Exit::Refused,
             Self::LargeGap { .. } => Exit::Refused,
             Self::Provision(_)
             | Self::Open(_)
             | Self::Store(_)
+            | Self::Mirror(_)
             | Self::UnknownPacket(_)
             | Self::NotHalted(_)
             | Self::NoEvidence(_)

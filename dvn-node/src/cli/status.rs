@@ -3,7 +3,10 @@ use std::{
     io::{self, Write},
 };
 
-use dvn_core::ports::{HaltScope, Store};
+use dvn_core::{
+    error::JournalErrorKind,
+    ports::{Clock, HaltScope, Store},
+};
 use serde::Serialize;
 
 use super::{
@@ -12,7 +15,7 @@ use super::{
     heads::Head,
     table::{self, cell},
 };
-use crate::{config::Config, time::Stamp};
+use crate::{config::Config, http::JournalStatus, time::Stamp};
 
 /// How a node stands: what its store says, and the heads that the running node last saw.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +23,7 @@ pub(super) struct Report {
     node: String,
     environment: &'static str,
     running: bool,
+    journal: Option<JournalStatus>,
     chains: Vec<ChainLine>,
     jobs: Vec<JobLine>,
     halts: Vec<HaltLine>,
@@ -60,6 +64,7 @@ impl Report {
         store: &Store,
         config: &Config,
         heads: Option<BTreeMap<u32, Head>>,
+        clock: &dyn Clock,
     ) -> Result<Self, CliError> {
         let chains = Chains::of(config);
         let running = heads.is_some();
@@ -90,6 +95,7 @@ impl Report {
             node: config.service.name.clone(),
             environment: config.service.environment.name(),
             running,
+            journal: journal(store, clock).await?,
             chains: lines,
             jobs: jobs.collect(),
             halts: halts(store, &chains).await?,
@@ -99,12 +105,25 @@ impl Report {
     /// Writes it for people.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let running = if self.running { "running" } else { "not answering: heads are unknown" };
-        writeln!(out, "{} ({}), {running}\n\nchains", self.node, self.environment)?;
+        writeln!(out, "{} ({}), {running}\n\njournal", self.node, self.environment)?;
+        self.write_journal(out)?;
+        writeln!(out, "\nchains")?;
         self.write_chains(out)?;
         writeln!(out, "\njobs")?;
         self.write_jobs(out)?;
         writeln!(out, "\nhalts")?;
         write_halts(&self.halts, out)
+    }
+
+    fn write_journal(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(JournalStatus { id, rows, quarantine, .. }) = &self.journal else {
+            return writeln!(out, "  none: `dvn-node --config FILE journal init` begins one");
+        };
+        writeln!(out, "  {rows} rows, {id}")?;
+        match quarantine {
+            Some(it) => writeln!(out, "  QUARANTINED, nothing is signed until {}: {}", Stamp(it.until), it.reason),
+            None => Ok(()),
+        }
     }
 
     fn write_chains(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -135,6 +154,15 @@ impl Report {
         let rows: Vec<_> = self.jobs.iter().map(row).collect();
         table::write(out, ["from", "to", "state", "jobs", "reason"], &rows)
     }
+}
+
+async fn journal(store: &Store, clock: &dyn Clock) -> Result<Option<JournalStatus>, CliError> {
+    let state = match store.journal.state().await {
+        Ok(state) => state,
+        Err(error) if error.kind() == JournalErrorKind::Missing => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(JournalStatus::new(state, store.journal.head().await?, clock.now())))
 }
 
 /// The halts that stand.

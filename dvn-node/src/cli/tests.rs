@@ -13,17 +13,17 @@ use dvn_core::{
     packet::{Claim, Header},
     ports::{
         Attempt, AuditEntry, Clock, EvidenceBundle, Halt, HaltScope, Intent, LaneId, Neighbours, NewTransaction,
-        OutboxItem, Purpose, Sighting,
+        OutboxItem, Purpose, Quarantine, Sighting,
     },
 };
 
 use super::{heads::Head, *};
 use crate::config::ProcessEnv;
 
-const DEV: &str = include_str!("../../testdata/dev.yaml");
+pub(in crate::cli) const DEV: &str = include_str!("../../testdata/dev.yaml");
 
 #[derive(Debug)]
-struct FakeEnv;
+pub(in crate::cli) struct FakeEnv;
 
 impl Env for FakeEnv {
     fn variable(&self, name: &str) -> Option<String> {
@@ -146,11 +146,16 @@ async fn status_shows_chains_jobs_and_halts() {
     store.halts.raise(halt).await.unwrap();
     let head = Head { latest: Some(120), settled: Some(100), error: None };
     let heads = [(40001, head)].into();
-    let report = status::Report::read(&store, &config(), Some(heads)).await.unwrap();
+    let report = status::Report::read(&store, &config(), Some(heads), &At(at(9))).await.unwrap();
+    let id = store.journal.state().await.unwrap().id;
     assert_eq!(
         text(|out| report.write(out)),
-        "\
+        format!(
+            "\
 dev (dev), running
+
+journal
+  1 rows, {id}
 
 chains
   name   eid    role    latest  final  read through  behind
@@ -165,13 +170,19 @@ halts
   scope  since                 evidence  reason
   there  2023-11-14T22:13:25Z  -         seats contradict each other
 "
+        )
     );
+    let until = at(10);
+    store.journal.quarantine(Quarantine { until, reason: "restored".to_owned() }).await.unwrap();
+    let report = status::Report::read(&store, &config(), None, &At(at(9))).await.unwrap();
+    let told = text(|out| report.write(out));
+    assert!(told.contains("QUARANTINED, nothing is signed until 2023-11-14T22:13:30Z: restored\n"), "{told}");
 }
 
 #[tokio::test]
 async fn status_of_a_node_that_does_not_run_says_so() {
     let store = Sqlite::in_memory().await.unwrap().store();
-    let report = status::Report::read(&store, &config(), None).await.unwrap();
+    let report = status::Report::read(&store, &config(), None, &At(at(9))).await.unwrap();
     let text = text(|out| report.write(out));
     assert!(text.starts_with("dev (dev), not answering: heads are unknown\n"), "{text}");
     assert!(text.contains("jobs\n  none\n") && text.ends_with("halts\n  none\n"), "{text}");
@@ -298,7 +309,7 @@ async fn a_halt_of_an_unknown_chain_is_bad_usage() {
 }
 
 /// Runs a command line in a folder; its exit, output and errors.
-async fn command(folder: &Path, line: &[&str]) -> (Exit, String, String) {
+pub(in crate::cli) async fn command(folder: &Path, line: &[&str]) -> (Exit, String, String) {
     let file = folder.join("config.yaml");
     let start = ["dvn-node", "--config", file.to_str().unwrap()];
     let args = Args::try_parse_from(start.iter().chain(line)).unwrap();
@@ -307,7 +318,7 @@ async fn command(folder: &Path, line: &[&str]) -> (Exit, String, String) {
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
-fn folder(config: &str) -> tempfile::TempDir {
+pub(in crate::cli) fn folder(config: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     // Nobody answers on port 1, so that no other node on this machine is asked.

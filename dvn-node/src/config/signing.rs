@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use alloy_primitives::Address;
 
@@ -6,7 +10,11 @@ use super::{
     reader::{Field, Section},
     scalar,
     secret_url::SecretUrl,
+    service::Service,
 };
+
+/// The mirror's name in the data folder, where no other path is given.
+const MIRROR: &str = "journal.head";
 
 /// How a quorum of signatures comes together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +31,9 @@ pub struct Signing {
     /// How long what is signed stays valid on the destination; 15 min by default, enough for a congested chain and short
     /// beside the time in which an operator would want signatures to be dead.
     pub expiration: Duration,
+    /// The file in which the journal's head is kept a second time; `journal.head` in `service.data_dir` by default, which is
+    /// always there, and which a restored folder brings back as well: production wants it on another disk.
+    pub journal_mirror: PathBuf,
     /// The other signers of the quorum, and how they and this node reach each other; nothing for a node of its own.
     pub cosigning: Option<Cosigning>,
 }
@@ -63,8 +74,8 @@ pub struct Peer {
     pub address: Address,
 }
 
-/// `own` is this node's name, which no peer has.
-pub(super) fn read(mut section: Section<'_>, own: Option<&str>) -> Option<Signing> {
+/// `own` is this node, whose name no peer has.
+pub(super) fn read(mut section: Section<'_>, own: Option<&Service>) -> Option<Signing> {
     let quorum = section.parsed("quorum", scalar::number(1..=255)).unwrap_or(1);
     let total_signers = section.parsed("total_signers", scalar::number(1..=255)).unwrap_or(1);
     if quorum > total_signers {
@@ -80,9 +91,33 @@ pub(super) fn read(mut section: Section<'_>, own: Option<&str>) -> Option<Signin
     let expiration = section
         .parsed("expiration", scalar::duration(minute.saturating_mul(2)..=hour.saturating_mul(24)))
         .unwrap_or(minute.saturating_mul(15));
-    let cosigning = read_cosigning(&mut section, total_signers, own);
+    let mirror = section.parsed("journal_mirror", scalar::text).map(PathBuf::from);
+    let journal_mirror = own.map(|own| mirror.unwrap_or_else(|| own.data_dir.join(MIRROR)));
+    if let (Some(own), Some(mirror), false) = (own, &journal_mirror, section.reader.is_dev()) {
+        warn_of_what_is_not_guarded(&section, own, mirror, quorum);
+    }
+    let cosigning = read_cosigning(&mut section, total_signers, own.map(|own| own.name.as_str()));
     section.finish();
-    Some(Signing { quorum, total_signers, timeout, takeover, expiration, cosigning: cosigning? })
+    let journal_mirror = journal_mirror?;
+    Some(Signing { quorum, total_signers, timeout, takeover, expiration, journal_mirror, cosigning: cosigning? })
+}
+
+/// What no check of this node can make up for, for people.
+fn warn_of_what_is_not_guarded(section: &Section<'_>, own: &Service, mirror: &Path, quorum: usize) {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if absolute(mirror).starts_with(absolute(&own.data_dir)) {
+        let message = format!(
+            "{} is inside `service.data_dir`: a copy of the folder that is put back brings both back, and nobody sees that \
+             signatures are forgotten; keep it on another disk",
+            mirror.display()
+        );
+        section.reader.warning(&section.place_at("journal_mirror"), message);
+    }
+    if quorum == 1 {
+        let message = "with a quorum of 1 nothing fences a second host with the same key and a journal of its own: make sure \
+                       that there is none, standbys included";
+        section.reader.warning(&section.place_at("quorum"), message);
+    }
 }
 
 /// Nothing where there are problems; nothing inside for a node of its own.

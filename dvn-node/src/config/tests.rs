@@ -100,10 +100,26 @@ fn what_has_no_effect_is_warned_of() {
         warnings,
         [
             "line 20: source_chains.ethereum.rpc.seats[0].ws: pushed heads are not used in this build: the seat is polled at its `url`",
+            "line 98: signing.journal_mirror: /var/lib/dvn/journal.head is inside `service.data_dir`: a copy of the folder that is put back brings both back, and nobody sees that signatures are forgotten; keep it on another disk",
+            "line 99: signing.quorum: with a quorum of 1 nothing fences a second host with the same key and a journal of its own: make sure that there is none, standbys included",
             "line 34: source_chains.arbitrum.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
             "line 47: source_chains.conflux.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
         ]
     );
+}
+
+#[test]
+fn the_journals_mirror_is_in_the_data_folder_unless_it_is_put_elsewhere() {
+    let config = production();
+    assert_eq!(config.signing.journal_mirror, PathBuf::from("/var/lib/dvn/journal.head"));
+    let warned = |path: &str| {
+        let text = PRODUCTION.replacen("signing:\n", &format!("signing:\n  journal_mirror: {path}\n"), 1);
+        let config = Config::parse(&text, &env()).unwrap();
+        assert_eq!(config.signing.journal_mirror, PathBuf::from(path));
+        config.warnings.iter().any(|warning| warning.path == "signing.journal_mirror")
+    };
+    assert!(warned("/var/lib/dvn/other/journal.head"));
+    assert!(!warned("/var/lib/dvn-mirror/journal.head") && !warned("/mnt/other/journal.head"));
 }
 
 #[test]

@@ -28,6 +28,9 @@ fn write(page: &mut String, it: &Snapshot) -> fmt::Result {
     jobs(page, &it.jobs)?;
     write!(page, "<h2>Recent packets</h2>")?;
     packets(page, &it.packets)?;
+    if let Some(journal) = &it.journal {
+        write!(page, "<p class=quiet>journal <code>{}</code>, {} rows</p>", Text(&journal.id), journal.rows)?;
+    }
     write!(page, "<footer>dvn-node {} · up since {} · ", it.version, Stamp(it.since))?;
     write!(
         page,

@@ -1,9 +1,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::Service;
+use super::JournalStatus;
+use crate::{config::Service, time::rfc3339};
 
 /// What the parts of a running node tell the HTTP server. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct NodeStatus(Arc<watch::Sender<Snapshot>>);
 pub enum Phase {
     /// Not yet past its own checks.
     Starting,
-    /// Refuses to sign until an operator looks, such as with a journal that may be behind.
+    /// At work, and signs nothing until whatever its journal may have forgotten has expired.
     Quarantined,
     /// At work.
     Running,
@@ -63,6 +64,8 @@ pub struct Snapshot {
     pub key_works: bool,
     /// Whether the store answered when it was last used.
     pub store_works: bool,
+    /// The journal, once it is open.
+    pub journal: Option<JournalStatus>,
     /// Every chain, once.
     pub chains: Vec<ChainStatus>,
     /// The other signers of the quorum.
@@ -232,6 +235,7 @@ impl NodeStatus {
             key_works: false,
             peers: Vec::new(),
             store_works: false,
+            journal: None,
             chains: Vec::new(),
             jobs: Vec::new(),
             packets: Vec::new(),
@@ -260,7 +264,8 @@ impl Snapshot {
         };
         let mut reasons = Vec::new();
         if self.phase != Phase::Running {
-            reasons.push(format!("the node is {}", self.phase.name()));
+            let quarantine = self.quarantine_reason().filter(|_| self.phase == Phase::Quarantined);
+            reasons.push(format!("the node is {}", quarantine.as_deref().unwrap_or(self.phase.name())));
         }
         if !self.key_works {
             reasons.push("the attesting key does not work".to_owned());
@@ -287,8 +292,4 @@ impl Snapshot {
         let mut sources = working().filter(|chain| chain.role.is_source());
         sources.any(|source| working().any(|target| target.role.is_target() && target.eid != source.eid))
     }
-}
-
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&crate::time::Stamp(*time))
 }

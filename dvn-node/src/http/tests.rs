@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use dvn_core::ports::{JournalHead, JournalId, JournalState, Quarantine};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -181,4 +182,29 @@ async fn a_port_in_use_is_a_clear_error() {
         error.to_string(),
         format!("cannot listen on {address}: another process may use the port, or change `service.listen`")
     );
+}
+
+#[tokio::test]
+async fn a_node_in_quarantine_is_alive_and_not_ready() {
+    let status = running();
+    let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let state = |until| JournalState {
+        id: JournalId(alloy_primitives::B256::repeat_byte(7)),
+        quarantine: Some(Quarantine { until, reason: "restored <from> a copy".to_owned() }),
+        mirror: None,
+    };
+    let head = JournalHead::default();
+    let journal = JournalStatus::new(state(now + Duration::from_secs(60)), head, now);
+    status.update(|it| it.tell_journal(journal));
+    assert_eq!(code(&status, "/health").await, 200);
+    let (code, _, body) = ask(&status, "/ready").await;
+    assert_eq!(code, 503);
+    assert!(body.contains("\"phase\":\"quarantined\""), "{body}");
+    assert!(body.contains("the node is quarantined until 2023-11-14T22:14:20Z: restored"), "{body}");
+    let (_, _, page) = ask(&status, "/").await;
+    assert!(page.contains("quarantined until 2023-11-14T22:14:20Z: restored &lt;from&gt; a copy"), "{page}");
+    let over = JournalStatus::new(state(now), head, now);
+    status.update(|it| it.tell_journal(over));
+    assert_eq!(ask(&status, "/ready").await.0, 200);
+    assert!(ask(&status, "/status.json").await.2.contains("\"rows\":0"));
 }

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use dvn_core::{
     Progress, ProgressReport,
     ids::Eid,
-    ports::{Halt, HaltScope, Store, Tally},
+    ports::{Clock, Halt, HaltScope, Store, SystemClock, Tally},
 };
 use tracing::warn;
 
 use crate::{
     config::Config,
-    http::{ChainStatus, JobCount, NodeStatus, PacketLine, Role, Snapshot},
+    http::{ChainStatus, JobCount, JournalStatus, NodeStatus, PacketLine, Role, Snapshot},
     peers::Peer,
 };
 
@@ -56,18 +56,26 @@ impl Reporter {
     }
 
     async fn round(&self) {
-        let read = tokio::try_join!(self.store.jobs.tally(), self.store.halts.standing());
         let report = self.progress.report();
-        match read {
-            Ok((tallies, halts)) => self.status.update(|it| {
+        match self.read().await {
+            Ok((tallies, halts, journal)) => self.status.update(|it| {
                 it.store_works = true;
+                it.tell_journal(journal);
                 self.tell(it, &report, &tallies, &halts);
             }),
             Err(error) => {
-                warn!(%error, "status could not be read");
+                warn!(error, "status could not be read");
                 self.status.update(|it| it.store_works = false);
             }
         }
+    }
+
+    async fn read(&self) -> Result<(Vec<Tally>, Vec<Halt>, JournalStatus), String> {
+        let read = tokio::try_join!(self.store.jobs.tally(), self.store.halts.standing());
+        let (tallies, halts) = read.map_err(|error| error.to_string())?;
+        let journal = &self.store.journal;
+        let (state, head) = tokio::try_join!(journal.state(), journal.head()).map_err(|error| error.to_string())?;
+        Ok((tallies, halts, JournalStatus::new(state, head, SystemClock::new().now())))
     }
 
     fn tell(&self, snapshot: &mut Snapshot, report: &ProgressReport, tallies: &[Tally], halts: &[Halt]) {

@@ -21,6 +21,12 @@ fn node(folder: &Path, line: &[&str]) -> Command {
     command
 }
 
+/// What an operator says before a node's first start.
+fn begin(folder: &Path) {
+    let begun = node(folder, &["journal", "init", "--key-is-new", "--reason", "first start"]).output().unwrap();
+    assert_eq!(code(&begun), Some(0), "{}", String::from_utf8_lossy(&begun.stderr));
+}
+
 /// A folder whose `config.yaml` listens on this address.
 fn folder(listen: SocketAddr) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -93,6 +99,7 @@ fn a_port_in_use_ends_the_start_with_1() {
 fn a_node_answers_probes_and_ends_with_0_on_sigterm() {
     let listen = free_port();
     let folder = folder(listen);
+    begin(folder.path());
     let mut child = node(folder.path(), &["run"]).spawn().unwrap();
     let answer = until_up(&mut child, listen);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -74,7 +74,9 @@ pub struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts `binary --config config run`. Everything that it prints is appended to `log`.
+    /// Starts `binary --config config run`, after `journal init --key-is-new` where its `data_dir` holds no store yet.
+    /// Everything that either prints is appended to `log`. Whatever keeps the first from its work keeps the second from
+    /// starting, so that the node itself says what it is.
     ///
     /// # Errors
     /// [`NodeError::Io`].
@@ -85,6 +87,9 @@ impl NodeProcess {
         port: u16,
         log: &Path,
     ) -> Result<Self, NodeError> {
+        if is_new(&tokio::fs::read_to_string(config).await?) {
+            begin(binary, config, environment, log).await?;
+        }
         let mut child = Command::new(binary)
             .arg("--config")
             .arg(config)
@@ -220,6 +225,28 @@ impl NodeProcess {
             let _ = reader.await;
         }
     }
+}
+
+/// Whether the folder that a configuration names holds no store.
+fn is_new(config: &str) -> bool {
+    let data_dir = config.lines().find_map(|line| line.trim().strip_prefix("data_dir:"));
+    let data_dir = data_dir.map_or("./data", |text| text.trim().trim_matches(['"', '\'']));
+    !Path::new(data_dir).join("dvn.db").exists()
+}
+
+/// What an operator does once, whose key is new.
+async fn begin(binary: &Path, config: &Path, environment: &[(String, String)], log: &Path) -> io::Result<()> {
+    let begun = Command::new(binary)
+        .arg("--config")
+        .arg(config)
+        .args(["journal", "init", "--key-is-new", "--reason", "the first start of a local node"])
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    let mut log = appended(log).await?;
+    log.write_all(&[begun.stdout, begun.stderr].concat()).await?;
+    log.flush().await
 }
 
 /// A port that was free a moment ago.

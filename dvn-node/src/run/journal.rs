@@ -1,0 +1,40 @@
+//! The journal, before any key is opened.
+
+use std::sync::Arc;
+
+use dvn_core::ports::Store;
+use dvn_store::{Comparison, Mirror, MirrorError, Mirrored, OpenError, Sqlite};
+use tracing::info;
+
+use super::RunError;
+use crate::config::Config;
+
+/// The store with a journal that is whole and goes with its mirror, held by this process alone.
+pub(crate) async fn open(config: &Config) -> Result<(Sqlite, Store), RunError> {
+    let path = &config.signing.journal_mirror;
+    let sqlite = match Sqlite::open_existing(&config.service.data_dir).await {
+        Ok(sqlite) => sqlite,
+        Err(OpenError::Missing { .. }) => {
+            let kept = Mirror::read(path)?;
+            kept.map_or(Comparison::Nothing, |kept| Comparison::JournalGone { kept }).accept(path)?;
+            return Err(OpenError::Missing { path: config.service.data_dir.clone() }.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut store = sqlite.store();
+    // The mirror knows one row alone; what is before it the chain shows.
+    let head = store.journal.verify().await?;
+    store.journal = Arc::new(Mirrored::open(store.journal, path).await?);
+    let id = store.journal.state().await?.id;
+    info!(rows = head.rows, hash = %head.hash, %id, mirror = %path.display(), "journal is intact");
+    Ok((sqlite, store))
+}
+
+/// Whether it says that the journal may have forgotten something, or that somebody else has it.
+pub(crate) const fn is_refusal(error: &MirrorError) -> bool {
+    match error {
+        MirrorError::Locked { .. } | MirrorError::Unreadable { .. } => true,
+        MirrorError::Journal(error) => super::is_lost(error),
+        _ => false,
+    }
+}
