@@ -94,13 +94,5 @@ pub const fn accepts_expiration(proposed: ChainTime, now: ChainTime, life: Durat
     proposed.0 > now.0 && proposed.0 <= latest.0
 }
 
-/// How long after a node forgot what it signed every one of those signatures has expired: the longest expiration that it
-/// accepts, and a minute for clocks that differ.
-#[must_use]
-pub const fn forgotten_after(life: Duration) -> Duration {
-    const ROUNDING_AND_CLOCKS: u64 = 120;
-    life.saturating_add(EXPIRATION_SLACK).saturating_add(Duration::from_secs(ROUNDING_AND_CLOCKS))
-}
-
 #[cfg(test)]
 mod tests;

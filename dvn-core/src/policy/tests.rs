@@ -8,6 +8,7 @@ use crate::{
     destination::{ReceiveConfig, tests::fresh},
     ids::{BlockRef, Eid},
     job::Location,
+    longest_life,
     packet::tests::golden,
     ports::{EvidenceBundle, Head},
 };
@@ -128,7 +129,7 @@ fn what_was_forgotten_has_expired_after_the_quarantine() {
         let life = Duration::from_secs(life);
         for now in 1_700_000_000..1_700_000_120 {
             let latest = (now..now + 100_000).rev().find(|it| accepts_expiration(ChainTime(*it), ChainTime(now), life));
-            let spare = now + forgotten_after(life).as_secs() - latest.unwrap();
+            let spare = now + longest_life(life).as_secs() - latest.unwrap();
             assert!((60..=120).contains(&spare), "{spare} s to spare for {life:?} at {now}");
         }
     }

@@ -2,10 +2,7 @@
 
 use std::{io::Write, path::Path, sync::Arc, time::SystemTime};
 
-use dvn_core::{
-    policy,
-    ports::{Clock, Journal, JournalHead, JournalId, Quarantine, Store},
-};
+use dvn_core::ports::{Clock, Journal, JournalHead, JournalId, Quarantine, Store};
 use dvn_store::{Comparison, Mirror, MirrorError, OpenError, Sqlite};
 use serde_json::json;
 
@@ -101,7 +98,7 @@ fn quarantine(options: &InitOptions, config: &Config, now: SystemTime) -> Option
     if options.key_is_new {
         return None;
     }
-    let length = policy::forgotten_after(config.signing.expiration).max(options.quarantine.unwrap_or_default());
+    let length = dvn_core::longest_life(config.signing.expiration).max(options.quarantine.unwrap_or_default());
     let until = now.checked_add(length).unwrap_or(now);
     Some(Quarantine { until, reason: options.reason.clone() })
 }

@@ -11,7 +11,6 @@ use dvn_core::{
     hashchain,
     ids::{ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
     packet::{Claim, Header},
-    policy,
     ports::{Intent, JournalHead, Purpose},
 };
 use serde_json::Value;
@@ -188,7 +187,7 @@ async fn a_new_key_signs_at_once_and_any_other_one_after_the_longest_expiration(
     let quarantine = other.store().await.journal.state().await.unwrap().quarantine.unwrap();
     assert_eq!(quarantine.reason, "moved from another host");
     let length = quarantine.until.duration_since(before).unwrap();
-    let least = policy::forgotten_after(Duration::from_secs(900));
+    let least = dvn_core::longest_life(Duration::from_secs(900));
     assert!(length >= least.saturating_sub(Duration::from_millis(1)) && length < least * 2, "{length:?}");
     let out = other.done(&["journal", "verify"]).await;
     assert!(out.contains("quarantine  until 2") && out.ends_with("intact\n"), "{out}");
