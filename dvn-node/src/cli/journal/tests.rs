@@ -3,13 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use alloy_primitives::{Address, Bytes, hex};
 use dvn_core::{
     attestation::Attestation,
     hashchain,
-    ids::{ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
+    ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
+    job::{Job, Location, Move, State, Wake},
     packet::{Claim, Header},
     ports::{Intent, JournalHead, Purpose},
 };
@@ -144,7 +146,7 @@ fn intent(nonce: u64, payload: u8) -> Intent {
         source_block: B256::repeat_byte(5),
         evidence: B256::repeat_byte(6),
         now: ChainTime(1_700_000_000),
-        at: std::time::UNIX_EPOCH.checked_add(Duration::from_micros(1_700_000_000_123_456)).unwrap(),
+        at: UNIX_EPOCH.checked_add(Duration::from_micros(1_700_000_000_123_456)).unwrap(),
     }
 }
 
@@ -313,6 +315,37 @@ async fn a_slot_that_was_taken_back_is_released_once() {
     let actions: Vec<_> = audited.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(actions, ["journal_init", "journal_begun", "journal_release"], "refusals leave no trace");
     assert!(audited[0].1.contains("first start") && audited[2].1.contains("the source was right"), "{audited:?}");
+}
+
+/// Also where peers took it back and this node's key had no part in it.
+#[tokio::test]
+async fn a_packet_that_is_released_is_looked_at_afresh() {
+    let place = Place::new();
+    place.done(&INIT).await;
+    let claim = intent(1, 1).attestation.claim;
+    let (sqlite, store) = run::open_journal(&place.config()).await.unwrap();
+    let block = BlockRef { number: BlockNumber(7), hash: B256::repeat_byte(7) };
+    let location = Location { src_eid: claim.header.src_eid, block, tx_hash: B256::ZERO, log_index: 0 };
+    let mut job = Job::observed(claim, location, UNIX_EPOCH);
+    store.jobs.observe(&job).await.unwrap();
+    for step in [Move::TakeBack, Move::Retract] {
+        job.apply(step, Wake::Never).unwrap();
+        store.jobs.save(&mut job).await.unwrap();
+    }
+    sqlite.close().await;
+    drop((sqlite, store));
+    let guid = claim.header.guid().0.to_string();
+    assert_eq!(
+        place.done(&["journal", "release", &guid, "--reason", "x"]).await,
+        format!("released: {guid} (row 1)\n")
+    );
+    let (sqlite, store) = run::open_journal(&place.config()).await.unwrap();
+    let job = store.jobs.load(job.id).await.unwrap().unwrap();
+    assert!(job.state == State::Observed && matches!(job.wake, Wake::At(_)), "{job:?}");
+    // The slot keeps its payload.
+    assert!(store.journal.intend(&intent(1, 2)).await.is_err());
+    store.journal.intend(&intent(1, 1)).await.unwrap();
+    sqlite.close().await;
 }
 
 #[tokio::test]
