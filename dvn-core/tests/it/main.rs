@@ -13,6 +13,7 @@ mod engine;
 mod health;
 mod history;
 mod retraction;
+mod slots;
 mod turns;
 mod watch;
 mod world;
