@@ -28,7 +28,7 @@ use crate::{
     cli::Exit,
     config::Config,
     http::{self, BindError, JournalStatus, NodeStatus, Phase},
-    peers::Addresses,
+    peers::{Addresses, Member},
     telemetry::{self, TelemetryError},
     time::Stamp,
 };
@@ -172,14 +172,21 @@ async fn attest(
         info!(target_chain = target.network.name, %signer, %sender, "keys are open");
     }
     status.update(|it| it.key_works = true);
-    let quorum = Quorum::set_up(config).await?;
+    let quorum = Quorum::set_up(config, &store.journal).await?;
     let panels = Panels::set_up(config)?;
     let mut preflight = Preflight::new(panels.checks(config, &keys), shared_keys(config, &keys, &panels));
     preflight.round().await?;
     let dvn = build::compose(config, &keys, &panels, store, quorum.peers())?;
     let reporter = report::Reporter::new(config, store.clone(), dvn.progress(), quorum.peers(), status.clone());
     let _reporter = AbortOnDrop(tokio::spawn(report::run(reporter)));
-    let _quorum = quorum.start(&config.service.name, addresses(config, &keys), dvn.attestor(), shutdown);
+    let member = Member {
+        name: config.service.name.clone(),
+        addresses: addresses(config, &keys),
+        attestor: dvn.attestor(),
+        journal: Arc::clone(&store.journal),
+        peers: quorum.peers().to_vec(),
+    };
+    let _quorum = quorum.start(member, shutdown);
     drive(dvn, preflight, status, shutdown).await
 }
 

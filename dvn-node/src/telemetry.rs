@@ -151,6 +151,7 @@ fn describe() {
     describe_counter!("dvn_seat_faults_total", "Votes that a seat did not cast or lost, by reason.");
     describe_gauge!("dvn_peer_healthy", "1 while a peer answers, else 0.");
     describe_counter!("dvn_cosigned_total", "Proposals of peers by outcome.");
+    describe_counter!("dvn_peer_journal_conflicts_total", "Peers that showed two journals, or one that forgot a row.");
     describe_counter!("dvn_peer_connections_refused_total", "Connections to signing.listen that were no peer's.");
     describe_histogram!("dvn_cosign_seconds", "From a proposal to a peer's answer.");
     describe_gauge!("dvn_key_works", "1 while the attesting keys pass their test, which is repeated, else 0.");

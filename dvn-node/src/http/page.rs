@@ -82,9 +82,10 @@ fn chains(page: &mut String, chains: &[ChainStatus]) -> fmt::Result {
 fn peers(page: &mut String, peers: &[PeerStatus]) -> fmt::Result {
     table(page, &["peer", "address", "state"], peers, |page, peer| {
         write!(page, "<td>{}<td><code>{}</code>", Text(&peer.name), Text(&peer.address))?;
-        match &peer.error {
-            Some(error) => write!(page, "<td class=warn>{}", Text(error)),
-            None => write!(page, "<td class=good>ok"),
+        match (&peer.alarm, &peer.error) {
+            (Some(alarm), _) => write!(page, "<td class=bad>{}", Text(alarm)),
+            (None, Some(error)) => write!(page, "<td class=warn>{}", Text(error)),
+            (None, None) => write!(page, "<td class=good>ok"),
         }
     })
 }

@@ -86,13 +86,22 @@ pub struct PeerStatus {
     pub address: String,
     /// Why it did not answer when it was last looked for or asked, if it did not.
     pub error: Option<String>,
+    /// Why nothing of it counts until this node is started again, if so.
+    pub alarm: Option<String>,
 }
 
 impl PeerStatus {
     /// A peer that answers, or does not for this reason.
     #[must_use]
     pub fn new(name: impl Into<String>, address: impl Into<String>, error: Option<String>) -> Self {
-        Self { name: name.into(), address: address.into(), error }
+        Self { name: name.into(), address: address.into(), error, alarm: None }
+    }
+
+    /// With what an operator must look at.
+    #[must_use]
+    pub fn with_alarm(mut self, alarm: Option<String>) -> Self {
+        self.alarm = alarm;
+        self
     }
 }
 

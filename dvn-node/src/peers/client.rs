@@ -1,5 +1,7 @@
 //! A peer as a cosigner.
 
+mod journal;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +13,7 @@ use async_trait::async_trait;
 use dvn_core::{
     error::{CosignError, CosignErrorKind},
     ids::Eid,
-    ports::{Cosigner, Proposal, Retraction},
+    ports::{Cosigner, Journal, Proposal, Retraction},
 };
 use reqwest::{Client, Response, StatusCode, Url, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,7 +23,8 @@ use tracing::{info, warn};
 
 use super::{
     identity::{Identity, IdentityError},
-    wire::{self, Asked, AskedBack, Given, Health, Refused},
+    memory::Memory,
+    wire::{self, Asked, AskedBack, Given, Refused, ShownJournal},
 };
 use crate::{config, http::PeerStatus};
 
@@ -59,14 +62,22 @@ pub struct Peer {
     others: Mutex<BTreeMap<u32, Address>>,
     /// Why it did not answer when it was last looked for or asked.
     trouble: Mutex<Option<String>>,
+    memory: Mutex<Memory>,
+    /// This node's own, which it shows with its proposals.
+    own: Arc<dyn Journal>,
 }
 
 impl Peer {
-    /// The way to this peer; `timeout` is for one proposal. Nothing is connected yet.
+    /// The way to this peer; `timeout` is for one proposal, and `own` this node's journal. Nothing is connected yet.
     ///
     /// # Errors
     /// [`PeerError`].
-    pub fn new(peer: &config::Peer, identity: &Identity, timeout: Duration) -> Result<Arc<Self>, PeerError> {
+    pub fn new(
+        peer: &config::Peer,
+        identity: &Identity,
+        timeout: Duration,
+        own: Arc<dyn Journal>,
+    ) -> Result<Arc<Self>, PeerError> {
         let http = Client::builder()
             .tls_backend_preconfigured(identity.client(&peer.name)?)
             .no_proxy()
@@ -90,12 +101,19 @@ impl Peer {
             http,
             others: Mutex::default(),
             trouble: Mutex::default(),
+            memory: Mutex::default(),
+            own,
         }))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// For the status page.
     pub(crate) fn status(&self) -> PeerStatus {
-        PeerStatus::new(&self.name, self.address.to_string(), lock(&self.trouble).clone())
+        let status = PeerStatus::new(&self.name, self.address.to_string(), lock(&self.trouble).clone());
+        status.with_alarm(lock(&self.memory).conflict().map(str::to_owned))
     }
 
     /// Looks for the peer for ever.
@@ -107,17 +125,6 @@ impl Peer {
         }
     }
 
-    async fn look(&self) -> Result<(), String> {
-        let response = self.http.get(self.health.clone()).send().await.map_err(innermost)?;
-        let health: Health = read(response).await?;
-        let (expected, found) = (self.address, health.signer);
-        if found != expected {
-            return Err(format!("its key is {found}, and configured is {expected}"));
-        }
-        *lock(&self.others) = health.others;
-        Ok(())
-    }
-
     fn note(&self, found: Result<(), String>) {
         let healthy = if found.is_ok() { 1.0 } else { 0.0 };
         metrics::gauge!("dvn_peer_healthy", "peer" => self.name.clone()).set(healthy);
@@ -127,6 +134,17 @@ impl Peer {
             Err(error) if before.is_none() => warn!(peer = self.name, error, "peer is gone"),
             Ok(()) | Err(_) => {}
         }
+    }
+
+    async fn propose(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
+        self.refuse_conflict()?;
+        let (state, head) = tokio::try_join!(self.own.state(), self.own.head()).map_err(|error| {
+            CosignError::new(CosignErrorKind::Unavailable).because("the journal could not be read").caused_by(error)
+        })?;
+        let signature = self.ask(&self.cosign, &Asked::new(proposal, ShownJournal::new(state.id, head))).await?;
+        // The peer may have shown another journal meanwhile.
+        self.refuse_conflict()?;
+        Ok(signature)
     }
 
     async fn ask(&self, url: &Url, asked: &impl Serialize) -> Result<Signature, CosignError> {
@@ -162,18 +180,19 @@ impl Cosigner for Peer {
     }
 
     fn is_healthy(&self) -> bool {
-        lock(&self.trouble).is_none()
+        lock(&self.trouble).is_none() && lock(&self.memory).conflict().is_none()
     }
 
     async fn cosign(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
         let started = Instant::now();
-        let result = self.ask(&self.cosign, &Asked::from(proposal)).await;
+        let result = self.propose(proposal).await;
         let outcome = result.as_ref().map_or_else(|error| error.kind().name(), |_| "Signed");
         let labels = [("peer", self.name.clone()), ("outcome", outcome.to_owned())];
         metrics::histogram!("dvn_cosign_seconds", &labels).record(started.elapsed().as_secs_f64());
         result
     }
 
+    /// Also of a peer whose journal is in doubt: what is taken back can only make our word worth less.
     async fn take_back(&self, retraction: &Retraction) -> Result<Signature, CosignError> {
         self.ask(&self.retract, &AskedBack::from(retraction)).await
     }

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, Signature};
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use dvn_core::{
     attestor::Attestor,
-    error::{CosignError, CosignErrorKind},
-    ports::{Proposal, Retraction},
+    error::{CosignError, CosignErrorKind, JournalError},
+    ports::{Journal, Proposal, Retraction},
 };
 use thiserror::Error;
 use tokio::{net::TcpListener, time::Instant};
@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    client::Peer,
     identity::{Identity, IdentityError},
     limit::Limit,
     listener::{PeerListener, Remote},
-    wire::{self, Asked, AskedBack, Given, Health, Refused},
+    wire::{self, Asked, AskedBack, Given, Health, Look, Refused, ShownJournal},
 };
 use crate::config::Cosigning;
 
@@ -67,11 +68,29 @@ pub struct Addresses {
     pub others: BTreeMap<u32, Address>,
 }
 
+/// What this node answers with.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct Member {
+    /// Its `service.name`.
+    pub name: String,
+    /// The addresses of its keys.
+    pub addresses: Addresses,
+    /// What verifies and signs.
+    pub attestor: Arc<Attestor>,
+    /// What it signs by.
+    pub journal: Arc<dyn Journal>,
+    /// The other nodes, as this one asks them.
+    pub peers: Vec<Arc<Peer>>,
+}
+
 struct Shared {
     name: String,
     signer: Address,
     others: BTreeMap<u32, Address>,
     attestor: Arc<Attestor>,
+    journal: Arc<dyn Journal>,
+    peers: BTreeMap<Arc<str>, Arc<Peer>>,
     limits: BTreeMap<Arc<str>, Limit>,
     retractions: BTreeMap<Arc<str>, Limit>,
 }
@@ -88,18 +107,13 @@ impl Server {
         Ok(Self { tcp, config: identity.server()?, names })
     }
 
-    /// Answers with this attestor until `stop`, then finishes the requests that have begun.
+    /// Answers as this member until `stop`, then finishes the requests that have begun.
     ///
     /// # Errors
     /// Whatever the operating system says about the listener.
-    pub async fn run(
-        self,
-        name: String,
-        addresses: Addresses,
-        attestor: Arc<Attestor>,
-        stop: CancellationToken,
-    ) -> io::Result<()> {
-        let Addresses { signer, others } = addresses;
+    pub async fn run(self, member: Member, stop: CancellationToken) -> io::Result<()> {
+        let Member { name, addresses: Addresses { signer, others }, attestor, journal, peers } = member;
+        let peers = peers.into_iter().map(|peer| (Arc::from(peer.name()), peer)).collect();
         let shares = || self.names.iter().map(|name| (Arc::clone(name), Limit::new())).collect();
         let (limits, retractions) = (shares(), shares());
         let listener = PeerListener::new(self.tcp, self.config, self.names)?;
@@ -108,14 +122,48 @@ impl Server {
             .route(wire::RETRACT, post(retract))
             .route(wire::HEALTH, get(health))
             .layer(DefaultBodyLimit::max(wire::MOST_BYTES))
-            .with_state(Arc::new(Shared { name, signer, others, attestor, limits, retractions }));
+            .with_state(Arc::new(Shared { name, signer, others, attestor, journal, peers, limits, retractions }));
         let service = router.into_make_service_with_connect_info::<Remote>();
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 }
 
-async fn health(State(shared): State<Arc<Shared>>) -> Json<Health> {
-    Json(Health { name: shared.name.clone(), signer: shared.signer, others: shared.others.clone() })
+async fn health(State(shared): State<Arc<Shared>>, Query(look): Query<Look>) -> Response {
+    match shared.shown(look.rows).await {
+        Ok((journal, row_hash)) => {
+            let (name, signer, others) = (shared.name.clone(), shared.signer, shared.others.clone());
+            Json(Health { name, signer, others, journal, row_hash }).into_response()
+        }
+        Err(error) => {
+            warn!(%error, "the journal cannot be shown to a peer");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+impl Shared {
+    /// The journal, and the hash of one of its rows.
+    async fn shown(&self, row: Option<u64>) -> Result<(ShownJournal, Option<B256>), JournalError> {
+        let (state, head) = tokio::try_join!(self.journal.state(), self.journal.head())?;
+        let before = row.and_then(|row| row.checked_sub(1));
+        let hash = match before {
+            Some(before) => self.journal.rows(before, 1).await?.first().map(|row| row.row_hash),
+            None => None,
+        };
+        Ok((ShownJournal::new(state.id, head), hash))
+    }
+
+    /// Whether the proposer's journal is the one that is known, is asked while the packet is looked at.
+    async fn attest(&self, peer: &str, asked: Asked) -> Result<Signature, CosignError> {
+        let journal = asked.journal();
+        let stranger = || CosignError::new(CosignErrorKind::Refused).because("no peer of this name");
+        let peer = self.peers.get(peer).ok_or_else(stranger)?;
+        peer.hear(journal)?;
+        let proposal = Proposal::from(asked);
+        let (confirmed, signature) = tokio::join!(peer.confirm(journal), patiently(&self.attestor, &proposal));
+        confirmed?;
+        signature
+    }
 }
 
 async fn cosign(
@@ -129,16 +177,16 @@ async fn cosign(
         let busy = CosignError::new(CosignErrorKind::Unavailable).because("too many proposals at once");
         return refusal(StatusCode::TOO_MANY_REQUESTS, &busy);
     };
-    let proposal = Proposal::from(asked);
-    match patiently(&shared.attestor, &proposal).await {
+    let (location, dst) = asked.place();
+    match shared.attest(&peer, asked).await {
         Ok(signature) => {
             count(&peer, "Signed");
-            info!(peer, block = %proposal.location.block, dst = proposal.dst_eid.0, "cosigned");
+            info!(peer, block = %location.block, dst, "cosigned");
             Json(Given::new(&signature)).into_response()
         }
         Err(error) => {
             count(&peer, error.kind().name());
-            let (location, kind) = (proposal.location, error.kind().name());
+            let kind = error.kind().name();
             warn!(peer, address = %remote.address, block = %location.block, tx_hash = %location.tx_hash, kind, %error, "a peer's proposal is refused");
             refusal(StatusCode::CONFLICT, &error)
         }
@@ -172,7 +220,7 @@ async fn retract(
     }
 }
 
-async fn patiently(attestor: &Attestor, proposal: &Proposal) -> Result<alloy_primitives::Signature, CosignError> {
+async fn patiently(attestor: &Attestor, proposal: &Proposal) -> Result<Signature, CosignError> {
     let started = Instant::now();
     loop {
         match attestor.attest_for_peer(proposal).await {

@@ -1,5 +1,6 @@
 //! What goes over the wire, in JSON. Hashes are hex with prefix, numbers are numbers.
 
+mod journal;
 mod retraction;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,10 @@ use dvn_core::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::retraction::AskedBack;
+pub(super) use self::{
+    journal::{Look, ShownJournal},
+    retraction::AskedBack,
+};
 
 /// Longest request or answer, in bytes; real ones are far below.
 pub(super) const MOST_BYTES: usize = 16 * 1024;
@@ -34,10 +38,12 @@ pub(super) struct Asked {
     dst_eid: u32,
     confirmations: u64,
     expiration: u64,
+    /// The proposer's own.
+    journal: ShownJournal,
 }
 
-impl From<&Proposal> for Asked {
-    fn from(proposal: &Proposal) -> Self {
+impl Asked {
+    pub(super) fn new(proposal: &Proposal, journal: ShownJournal) -> Self {
         let Location { src_eid, block, tx_hash, log_index } = proposal.location;
         Self {
             src_eid: src_eid.0,
@@ -48,17 +54,29 @@ impl From<&Proposal> for Asked {
             dst_eid: proposal.dst_eid.0,
             confirmations: proposal.confirmations.0,
             expiration: proposal.expiration.0,
+            journal,
         }
+    }
+
+    /// The packet's place and its destination.
+    pub(super) const fn place(&self) -> (Location, u32) {
+        let block = BlockRef { number: BlockNumber(self.block), hash: self.block_hash };
+        let (src_eid, tx_hash, log_index) = (Eid(self.src_eid), self.tx_hash, self.log_index);
+        (Location { src_eid, block, tx_hash, log_index }, self.dst_eid)
+    }
+
+    /// The proposer's journal as it shows it.
+    pub(super) const fn journal(&self) -> ShownJournal {
+        self.journal
     }
 }
 
 impl From<Asked> for Proposal {
     fn from(asked: Asked) -> Self {
-        let block = BlockRef { number: BlockNumber(asked.block), hash: asked.block_hash };
-        let (src_eid, tx_hash, log_index) = (Eid(asked.src_eid), asked.tx_hash, asked.log_index);
+        let (location, dst_eid) = asked.place();
         Self {
-            location: Location { src_eid, block, tx_hash, log_index },
-            dst_eid: Eid(asked.dst_eid),
+            location,
+            dst_eid: Eid(dst_eid),
             confirmations: Confirmations(asked.confirmations),
             expiration: ChainTime(asked.expiration),
         }
@@ -136,6 +154,10 @@ pub(super) struct Health {
     /// Those of destinations that have a key of their own there, by eid.
     #[serde(default)]
     pub(super) others: BTreeMap<u32, Address>,
+    pub(super) journal: ShownJournal,
+    /// The hash of the row that was asked about; nothing where there is no such row.
+    #[serde(default)]
+    pub(super) row_hash: Option<B256>,
 }
 
 #[cfg(test)]
@@ -152,9 +174,14 @@ mod tests {
             confirmations: Confirmations(15),
             expiration: ChainTime(u64::MAX),
         };
-        let text = serde_json::to_string(&Asked::from(&proposal)).unwrap();
-        assert_eq!(Proposal::from(serde_json::from_str::<Asked>(&text).unwrap()), proposal);
-        assert!(serde_json::from_str::<Asked>(&text.replace("log_index", "call_data")).is_err());
+        let journal = ShownJournal { id: B256::repeat_byte(4), rows: u64::MAX, head: B256::repeat_byte(5) };
+        let text = serde_json::to_string(&Asked::new(&proposal, journal)).unwrap();
+        let asked: Asked = serde_json::from_str(&text).unwrap();
+        assert_eq!(asked.journal(), journal);
+        assert_eq!(Proposal::from(asked), proposal);
+        for field in ["log_index", "journal", "rows"] {
+            assert!(serde_json::from_str::<Asked>(&text.replace(field, "call_data")).is_err(), "{field}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dvn_core::attestor::Attestor;
+use dvn_core::ports::Journal;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::AbortOnDrop;
 use crate::{
     config::Config,
-    peers::{Addresses, Identity, IdentityError, ListenError, Peer, PeerError, Server},
+    peers::{Identity, IdentityError, ListenError, Member, Peer, PeerError, Server},
 };
 
 /// Why this node cannot take part in its quorum.
@@ -36,12 +36,13 @@ pub(super) struct Quorum {
 
 impl Quorum {
     /// Takes the address and reads the certificates.
-    pub(super) async fn set_up(config: &Config) -> Result<Self, PeersError> {
+    pub(super) async fn set_up(config: &Config, journal: &Arc<dyn Journal>) -> Result<Self, PeersError> {
         let Some(cosigning) = &config.signing.cosigning else {
             return Ok(Self { peers: Vec::new(), server: None });
         };
         let identity = Identity::load(&cosigning.tls, &config.service.name)?;
-        let peers = cosigning.peers.iter().map(|peer| Peer::new(peer, &identity, config.signing.timeout));
+        let timeout = config.signing.timeout;
+        let peers = cosigning.peers.iter().map(|peer| Peer::new(peer, &identity, timeout, Arc::clone(journal)));
         let peers = peers.collect::<Result<_, _>>()?;
         let server = Server::bind(cosigning, &identity).await?;
         info!(listen = %cosigning.listen, peers = cosigning.peers.len(), quorum = config.signing.quorum, "peers may ask");
@@ -53,16 +54,10 @@ impl Quorum {
     }
 
     /// Answers and looks for peers until `stop`, or until what is returned is dropped.
-    pub(super) fn start(
-        self,
-        name: &str,
-        addresses: Addresses,
-        attestor: Arc<Attestor>,
-        stop: &CancellationToken,
-    ) -> Vec<AbortOnDrop> {
+    pub(super) fn start(self, member: Member, stop: &CancellationToken) -> Vec<AbortOnDrop> {
         let watched = self.peers.into_iter().map(|peer| AbortOnDrop(tokio::spawn(peer.watch())));
         let served = self.server.map(|server| {
-            let running = server.run(name.to_owned(), addresses, attestor, stop.clone());
+            let running = server.run(member, stop.clone());
             AbortOnDrop(tokio::spawn(async move {
                 if let Err(error) = running.await {
                     error!(%error, "peers are not answered any more");

@@ -24,7 +24,7 @@ async fn t31_two_hundred_hostile_requests_get_nothing_signed() {
     let shape = json!({
         "src_eid": trio.net.chain("ethereum").eid(), "block": 1, "block_hash": B256::repeat_byte(1),
         "tx_hash": B256::repeat_byte(2), "log_index": 0, "dst_eid": conflux.eid(), "confirmations": 2,
-        "expiration": now + 900,
+        "expiration": now + 900, "journal": proposer::journal(),
     });
 
     let mut requests = hostile(&shape, conflux.addresses().dvn);

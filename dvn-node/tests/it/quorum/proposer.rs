@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use dvn_testkit::tls::TlsFiles;
 use reqwest::{Certificate, Client, Identity, tls::Version};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn client(files: &TlsFiles, with_certificate: bool) -> Client {
     let read = |path| std::fs::read(path).unwrap();
@@ -15,6 +16,11 @@ fn client(files: &TlsFiles, with_certificate: bool) -> Client {
     let pem = [read(&files.cert), read(&files.key)].concat();
     let builder = if with_certificate { builder.identity(Identity::from_pem(&pem).unwrap()) } else { builder };
     builder.build().unwrap()
+}
+
+/// A journal as a proposal shows it, of a peer that cannot be asked about it.
+pub(super) fn journal() -> Value {
+    json!({ "id": B256::repeat_byte(9), "rows": 0, "head": B256::ZERO })
 }
 
 /// What the node says of itself.
