@@ -4,4 +4,4 @@ mod config;
 mod process;
 
 pub use config::{NodeConfig, NodeKeys, NodePeer, NodeQuorum, NodeSeat, NodeSeats};
-pub use process::{NodeError, NodeEvent, NodeProcess, free_port};
+pub use process::{NodeError, NodeEvent, NodeProcess, fetch, free_port};

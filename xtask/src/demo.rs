@@ -36,7 +36,7 @@ pub(crate) struct Options {
     keep: bool,
 }
 
-fn nodes(text: &str) -> Result<usize, String> {
+pub(crate) fn nodes(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|nodes| matches!(nodes, 1 | 3)).ok_or_else(|| "1 or 3".to_owned())
 }
 

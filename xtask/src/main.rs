@@ -1,10 +1,12 @@
 //! What people and CI run: `cargo xtask demo | kelp | test | soak | fuzz | lint`.
 
+mod cast;
 mod command;
 mod demo;
 mod fuzz;
 mod kelp;
 mod lint;
+mod listening;
 mod setup;
 mod soak;
 mod stage;

@@ -1,6 +1,8 @@
 //! Packets for a long time, while the node is killed with SIGKILL again and again. Nothing may be lost, and nothing that
 //! is attested may be executed again. What happened is read from the chains alone.
 
+mod quorum;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -22,6 +24,12 @@ pub(crate) struct Options {
     /// The longest that the node lives before it is killed, in seconds.
     #[arg(long, default_value_t = 15)]
     life: u64,
+    /// How many nodes: one, or three of which two must sign.
+    #[arg(long, default_value_t = 1, value_parser = crate::demo::nodes)]
+    nodes: usize,
+    /// How many packets three nodes attest; `minutes` is for one.
+    #[arg(long, default_value_t = 500)]
+    packets: usize,
 }
 
 /// How long the last packets may take once nothing is killed any more.
@@ -29,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
-    runtime.block_on(play(options))
+    if options.nodes > 1 { runtime.block_on(quorum::play(options.packets)) } else { runtime.block_on(play(options)) }
 }
 
 async fn play(options: &Options) -> Result<(), Failure> {

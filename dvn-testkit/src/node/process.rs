@@ -146,9 +146,7 @@ impl NodeProcess {
 
     /// Gets a page of the node's HTTP listener: status and body, or nothing where it does not answer.
     pub async fn fetch(&self, path: &str) -> Option<(u16, String)> {
-        let answer = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().ok()?;
-        let answer = answer.get(format!("http://{}/{path}", self.http)).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
+        fetch(&self.http.to_string(), path).await
     }
 
     /// The next log line; nothing once the node has ended and everything is read.
@@ -273,4 +271,11 @@ async fn copy(output: impl tokio::io::AsyncRead + Unpin, mut log: tokio::fs::Fil
         let _ = events.send(NodeEvent { at, fields: parsed }).await;
     }
     let _ = log.flush().await;
+}
+
+/// Asks a node's HTTP listener at `host:port`; nothing where it does not answer.
+pub async fn fetch(address: &str, path: &str) -> Option<(u16, String)> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().ok()?;
+    let answer = client.get(format!("http://{address}/{path}")).send().await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
 }

@@ -1,8 +1,6 @@
 //! Three nodes of one DVN, each with a device, seats, a store and a certificate of its own, two of which must sign; one is killed
 //! in the middle.
 
-mod cast;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -13,13 +11,14 @@ use dvn_testkit::{
     devnet::{Delivery, SentPacket},
     node::{NodeEvent, NodeProcess},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 
-use self::cast::{Cast, NODES};
 use super::PATIENCE;
 use crate::{
     Failure,
+    cast::{Cast, NODES},
     command::say,
+    listening::{Collecting, Listening, Said},
     stage::{failure, tail},
 };
 
@@ -27,15 +26,13 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn play(packets: usize) -> Result<(), Failure> {
-    let cast = Cast::set().await?;
+    let cast = Cast::set("demo-nodes").await?;
     let mut show = Show {
         cast: &cast,
         start: Instant::now(),
         running: BTreeMap::new(),
-        part: [(0, 0); NODES],
         attested: BTreeSet::new(),
-        verified: BTreeMap::new(),
-        collecting: Vec::new(),
+        collecting: Collecting::default(),
     };
     let (send, mut events) = mpsc::channel(1_000);
     for index in 0..NODES {
@@ -55,60 +52,36 @@ pub(super) async fn play(packets: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A node's task reads its log until it is told to end, and hands the process back.
-struct Running {
-    end: tokio::sync::oneshot::Sender<()>,
-    task: JoinHandle<NodeProcess>,
-}
-
 struct Show<'a> {
     cast: &'a Cast,
     start: Instant,
-    running: BTreeMap<usize, Running>,
-    /// Packets that each node proposed, and that it signed for others.
-    part: [(usize, usize); NODES],
+    running: BTreeMap<usize, Listening>,
     /// What the destination has, by header.
     attested: BTreeSet<Bytes>,
-    /// When each node had verified a packet, and how long its quorum took from then on.
-    verified: BTreeMap<(usize, String), Instant>,
-    collecting: Vec<Duration>,
+    collecting: Collecting,
 }
 
 impl Show<'_> {
-    async fn enter(&mut self, index: usize, send: &mpsc::Sender<(usize, NodeEvent)>) -> Result<(), Failure> {
-        let mut node = self.cast.start(index).await?;
-        let (end, mut ended) = tokio::sync::oneshot::channel();
-        let send = send.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    _ = &mut ended => return node,
-                    Some(event) = node.next_event() => drop(send.send((index, event)).await),
-                    else => return node,
-                }
-            }
-        });
-        self.running.insert(index, Running { end, task });
+    async fn enter(&mut self, index: usize, send: &mpsc::Sender<Said>) -> Result<(), Failure> {
+        let node = self.cast.start(index).await?;
+        self.running.insert(index, Listening::start(index, node, send.clone()));
         Ok(())
     }
 
     async fn exit(&mut self, index: usize) -> Result<NodeProcess, Failure> {
-        let running = self.running.remove(&index).ok_or_else(|| Failure::new("no such node runs"))?;
-        // A task that has ended by itself needs no word.
-        let _ = running.end.send(());
-        running.task.await.map_err(|error| failure(&error))
+        self.running.remove(&index).ok_or_else(|| Failure::new("no such node runs"))?.stop().await
     }
 
     async fn perform(
         &mut self,
         packets: usize,
-        send: &mpsc::Sender<(usize, NodeEvent)>,
-        events: &mut mpsc::Receiver<(usize, NodeEvent)>,
+        send: &mpsc::Sender<Said>,
+        events: &mut mpsc::Receiver<Said>,
     ) -> Result<(), Failure> {
         let half = packets.div_ceil(2);
         let mut sent = self.cast.send(half).await?;
         self.until_attested(&sent, events).await?;
-        let busiest = (0..NODES).max_by_key(|index| self.part.get(*index)).unwrap_or_default();
+        let busiest = (0..NODES).max_by_key(|index| self.collecting.part(*index)).unwrap_or_default();
         self.exit(busiest).await?.kill().await.map_err(|error| failure(&error))?;
         self.tell(&format!("{} is killed; two of three are left, and two must sign", self.cast.name(busiest)));
         sent.extend(self.cast.send(packets.saturating_sub(half).max(1)).await?);
@@ -122,11 +95,7 @@ impl Show<'_> {
     }
 
     /// Follows the logs until the destination has every packet.
-    async fn until_attested(
-        &mut self,
-        sent: &[SentPacket],
-        events: &mut mpsc::Receiver<(usize, NodeEvent)>,
-    ) -> Result<(), Failure> {
+    async fn until_attested(&mut self, sent: &[SentPacket], events: &mut mpsc::Receiver<Said>) -> Result<(), Failure> {
         let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
@@ -148,20 +117,11 @@ impl Show<'_> {
     }
 
     fn hear(&mut self, index: usize, event: &NodeEvent) {
+        self.collecting.hear(index, event);
         let name = self.cast.name(index);
-        let guid = event.text("guid");
-        if event.is_move_to("verified") {
-            self.verified.insert((index, guid.clone()), event.at);
-        }
-        let Some((proposed, cosigned)) = self.part.get_mut(index) else { return };
         if event.text("message") == "cosigned" {
-            *cosigned = cosigned.saturating_add(1);
-            let peer = event.text("peer");
-            self.tell(&format!("  {name} looked for itself and signed for {peer}"));
+            self.tell(&format!("  {name} looked for itself and signed for {}", event.text("peer")));
         } else if event.is_move_to("signed") {
-            *proposed = proposed.saturating_add(1);
-            let since = self.verified.remove(&(index, guid));
-            self.collecting.extend(since.map(|since| event.at.saturating_duration_since(since)));
             let nonce = event.text("nonce");
             self.tell(&format!("  {name} has a quorum for nonce {nonce:>3} of {}", event.text("src")));
         }
@@ -178,14 +138,11 @@ impl Show<'_> {
         let once = sent.iter().filter(|packet| times(packet) == 1).count();
         let lost = sent.iter().filter(|packet| times(packet) == 0).count();
         say(&format!("\n{} packets sent and delivered, {once} executed once, {lost} lost\n", sent.len()));
-        let mut collecting = self.collecting.clone();
-        collecting.sort_unstable();
-        if let (Some(middle), Some(most)) = (collecting.get(collecting.len() / 2), collecting.last()) {
-            let [middle, most] = [middle, most].map(Duration::as_secs_f64);
-            say(&format!("  from verified to a quorum: p50 {middle:.3}s, max {most:.3}s (takeovers included)\n"));
-        }
+        self.collecting.tell(&self.cast.metrics().await);
+        say("");
         say("  node         device                  proposed   signed for others");
-        for (index, (proposed, cosigned)) in self.part.iter().enumerate() {
+        for index in 0..NODES {
+            let (proposed, cosigned) = self.collecting.part(index);
             let (name, device) = (self.cast.name(index), self.cast.device(index));
             say(&format!("  {name:<12} {device:<22} {proposed:>9} {cosigned:>19}"));
         }

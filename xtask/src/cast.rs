@@ -12,7 +12,7 @@ use dvn_testkit::{
     aws_kms::{self, AwsKms},
     devnet::{ChainSpec, Devnet, Mining, SentPacket},
     keys,
-    node::{NodeConfig, NodeKeys, NodePeer, NodeProcess, NodeQuorum, NodeSeat, NodeSeats, free_port},
+    node::{NodeConfig, NodeKeys, NodePeer, NodeProcess, NodeQuorum, NodeSeat, NodeSeats, fetch, free_port},
     proxy::FaultProxy,
     softhsm::{SoftHsm, TOKEN_LABEL},
     tls::Authority,
@@ -25,12 +25,13 @@ use crate::{
     stage::{DESTINATION, SOURCES, failure},
 };
 
-pub(super) const NODES: usize = 3;
+/// How many nodes there are.
+pub(crate) const NODES: usize = 3;
 const QUORUM: usize = 2;
 const PIN: &str = "demo-pin-271828";
 
 /// Everything that is needed to start each node.
-pub(super) struct Cast {
+pub(crate) struct Cast {
     devnet: Devnet,
     folder: PathBuf,
     binary: PathBuf,
@@ -50,12 +51,13 @@ struct Member {
 }
 
 impl Cast {
-    pub(super) async fn set() -> Result<Self, Failure> {
+    /// Builds the node, installs what is missing, starts chains, devices and seats, and writes every configuration.
+    pub(crate) async fn set(name: &str) -> Result<Self, Failure> {
         say("building dvn-node");
         command::run(cargo().args(["build", "--quiet", "--locked", "--package", "dvn-node"]))?;
         say("preparing the local nodes and contracts");
         let toolchain = setup::toolchain()?;
-        let folder = target().join("demo-nodes");
+        let folder = target().join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).map_err(|error| failure(&error))?;
         say(&format!("starting three chains whose DVN contract asks for {QUORUM} of {NODES} signatures"));
@@ -81,7 +83,7 @@ impl Cast {
     }
 
     /// Starts a node and waits until it is ready.
-    pub(super) async fn start(&self, index: usize) -> Result<NodeProcess, Failure> {
+    pub(crate) async fn start(&self, index: usize) -> Result<NodeProcess, Failure> {
         let member = self.nodes.get(index).ok_or_else(|| Failure::new("no such node"))?;
         let environment = member.config.environment();
         let spawned = NodeProcess::spawn(&self.binary, &member.file, &environment, member.config.port, &member.log);
@@ -91,28 +93,38 @@ impl Cast {
         Ok(node)
     }
 
-    pub(super) fn name(&self, index: usize) -> &str {
+    /// What the nodes that run measure.
+    pub(crate) async fn metrics(&self) -> Vec<String> {
+        let mut metrics = Vec::new();
+        for member in &self.nodes {
+            let answer = fetch(&format!("127.0.0.1:{}", member.config.port), "metrics").await;
+            metrics.extend(answer.map(|(_, text)| text));
+        }
+        metrics
+    }
+
+    pub(crate) fn name(&self, index: usize) -> &str {
         self.nodes.get(index).map_or("", |member| &member.name)
     }
 
-    pub(super) fn device(&self, index: usize) -> &'static str {
+    pub(crate) fn device(&self, index: usize) -> &'static str {
         self.nodes.get(index).map_or("", |member| member.device)
     }
 
-    pub(super) fn log(&self, index: usize) -> PathBuf {
+    pub(crate) fn log(&self, index: usize) -> PathBuf {
         self.nodes.get(index).map(|member| member.log.clone()).unwrap_or_default()
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(super) const fn devnet(&self) -> &Devnet {
+    pub(crate) const fn devnet(&self) -> &Devnet {
         &self.devnet
     }
 
     /// Sends so many packets, each in a transaction of its own, from both sources in turn.
-    pub(super) async fn send(&self, count: usize) -> Result<Vec<SentPacket>, Failure> {
+    pub(crate) async fn send(&self, count: usize) -> Result<Vec<SentPacket>, Failure> {
         let to = self.devnet.chain(DESTINATION).map_err(|error| failure(&error))?;
         let mut packets = Vec::new();
         for (number, source) in SOURCES.iter().cycle().take(count).enumerate() {
@@ -124,8 +136,20 @@ impl Cast {
         Ok(packets)
     }
 
+    /// Sends so many packets from each source, those of one source in one transaction.
+    pub(crate) async fn send_together(&self, count: usize) -> Result<Vec<SentPacket>, Failure> {
+        let to = self.devnet.chain(DESTINATION).map_err(|error| failure(&error))?;
+        let mut packets = Vec::new();
+        for source in SOURCES {
+            let from = self.devnet.chain(source).map_err(|error| failure(&error))?;
+            let messages: Vec<_> = (0..count).map(|number| format!("{source} says {number}").into_bytes()).collect();
+            packets.extend(self.devnet.send(from, to, &messages).await.map_err(|error| failure(&error))?.packets);
+        }
+        Ok(packets)
+    }
+
     /// How often the destination says that our DVN verified each header.
-    pub(super) async fn executed(&self) -> Result<Vec<(Bytes, usize)>, Failure> {
+    pub(crate) async fn executed(&self) -> Result<Vec<(Bytes, usize)>, Failure> {
         let chain = self.devnet.chain(DESTINATION).map_err(|error| failure(&error))?;
         let logs = chain.payload_verified_logs().await.map_err(|error| failure(&error))?;
         let mut counts = BTreeMap::<Bytes, usize>::new();
