@@ -86,8 +86,9 @@ mod tests {
         read(&row).unwrap()
     }
 
+    /// T27, the database's half.
     #[tokio::test]
-    async fn a_commit_waits_for_the_disk() {
+    async fn t27_a_commit_waits_for_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::file(&dir.path().join("dvn.db"), None).await.unwrap();
         assert_eq!(pragma(&database.writer, "PRAGMA journal_mode").await, "wal");

@@ -1,5 +1,8 @@
 //! A crash before and after every single durable write of a packet's way, one after the other.
 
+mod power;
+mod switched;
+
 use std::{
     sync::{
         Arc,
