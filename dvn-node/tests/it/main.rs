@@ -10,6 +10,7 @@
 mod assignments;
 mod codec;
 mod flow;
+mod journal;
 mod kelp;
 mod kills;
 mod mistakes;
