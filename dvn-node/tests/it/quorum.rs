@@ -1,5 +1,6 @@
 //! Several nodes of one DVN, each with a key, a store and a certificate of its own, whose contracts ask for two signatures.
 
+mod fooled;
 mod hostile;
 mod journals;
 mod proposer;

@@ -19,8 +19,9 @@ use crate::{
     stage::failure,
 };
 
-/// How long the nodes are let alone between two kills, at most; the least is a tenth of it.
+/// How long the nodes are let alone between two kills, at most and at least.
 const LIFE: Duration = Duration::from_secs(6);
+const LEAST: Duration = Duration::from_millis(600);
 /// How long a killed node is away.
 const AWAY: Duration = Duration::from_secs(1);
 /// Packets that each source sends together, and the pause after them.
@@ -85,7 +86,7 @@ async fn kill_until(
     loop {
         let most = u64::try_from(LIFE.as_millis()).unwrap_or(u64::MAX);
         let life = kills.wrapping_mul(7_919).checked_rem(most).unwrap_or_default();
-        let life = Duration::from_millis(life).max(LIFE / 10);
+        let life = Duration::from_millis(life).max(LEAST);
         if tokio::time::timeout(life, stopped.wait_for(|stopped| *stopped)).await.is_ok() {
             return Ok(kills);
         }
