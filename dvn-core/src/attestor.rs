@@ -20,11 +20,11 @@ use crate::{
     attestation::Attestation,
     engine::lock,
     error::{
-        CosignError, CosignErrorKind, JournalError, JournalErrorKind, SignError, SignErrorKind, SubmitErrorKind,
-        VerifyErrorKind,
+        CosignError, CosignErrorKind, Disposition, JournalError, JournalErrorKind, SignError, SignErrorKind,
+        SubmitErrorKind, VerifyErrorKind,
     },
-    ids::{Eid, Guid, Vid},
-    job::Hold,
+    ids::{Eid, Vid},
+    job::{Hold, Location},
     policy::{self, Verdict},
     ports::{
         Clock, Cosigner, Evidence, HaltScope, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer,
@@ -48,11 +48,11 @@ pub struct Attestor {
     life: Duration,
     /// Destinations whose history agreed with the journal since this process began.
     reconciled: Mutex<BTreeSet<Eid>>,
-    /// When a peer was given a signature for a packet.
-    given: Mutex<HashMap<Guid, Instant>>,
+    /// When a peer first asked for a signature over a packet.
+    asked: Mutex<HashMap<Location, Instant>>,
 }
 
-/// Packets of which it is remembered that a peer has a signature.
+/// Packets of which it is remembered that a peer asked for them.
 const REMEMBERED: usize = 100_000;
 
 /// The attesting key for one DVN contract.
@@ -98,7 +98,7 @@ impl Attestor {
             clock,
             life,
             reconciled: Mutex::default(),
-            given: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -111,18 +111,29 @@ impl Attestor {
     /// # Cancel safety
     /// The signature may be made, and journaled, when the future is dropped; asking again is safe.
     pub async fn attest_for_peer(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
-        let (signature, guid) = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error))?;
-        let mut given = lock(&self.given);
-        if given.len() >= REMEMBERED {
-            given.clear();
+        self.note_asked(proposal.location);
+        let result = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error));
+        if let Err(error) = &result
+            && !matches!(error.disposition(), Disposition::Retry { .. })
+        {
+            // Nobody collects signatures over what is refused.
+            lock(&self.asked).remove(&proposal.location);
         }
-        given.insert(guid, Instant::now());
-        Ok(signature)
+        result
     }
 
-    /// When a peer was given a signature for this packet.
-    pub(crate) fn given_to_peer(&self, guid: Guid) -> Option<Instant> {
-        lock(&self.given).get(&guid).copied()
+    /// The first asking counts, so that a peer that asks for ever delays a packet once.
+    fn note_asked(&self, location: Location) {
+        let mut asked = lock(&self.asked);
+        if asked.len() >= REMEMBERED {
+            asked.clear();
+        }
+        asked.entry(location).or_insert_with(Instant::now);
+    }
+
+    /// When a peer first asked for a signature over this packet.
+    pub(crate) fn asked_by_peer(&self, location: &Location) -> Option<Instant> {
+        lock(&self.asked).get(location).copied()
     }
 
     /// The address of the attesting key for a destination.
@@ -136,10 +147,10 @@ impl Attestor {
     /// [`CosignError`]; no signature exists then that was not there before, except for the kinds `Unavailable` and `Key`,
     /// where the device may have signed and lost the answer. The journal has the intent in that case.
     pub async fn attest(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
-        self.attest_packet(proposal).await.map(|(signature, _)| signature)
+        self.attest_packet(proposal).await
     }
 
-    async fn attest_packet(&self, proposal: &Proposal) -> Result<(Signature, Guid), CosignError> {
+    async fn attest_packet(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
         let judged = self.judge(proposal).await?;
         self.permit(proposal, &judged)?;
         self.refuse_until_reconciled(proposal.dst_eid)?;
@@ -156,8 +167,7 @@ impl Attestor {
         self.refuse_if_halted(proposal).await?;
         self.refuse_if_quarantined(judged.view.time).await?;
         let intent = self.intent(attestation, &judged, key).await?;
-        let signature = self.journaled(&intent, key).await?;
-        Ok((signature, attestation.claim.header.guid()))
+        self.journaled(&intent, key).await
     }
 
     /// Journal, then key. Whatever is signed comes through here.

@@ -12,7 +12,8 @@ pub(crate) struct Options {
     /// Byte strings that are nearly packets.
     #[arg(long, default_value_t = 1_000_000)]
     inputs: u64,
-    /// Schedules of faults for each property; one takes about three seconds.
+    /// Schedules of faults for each property on real chains; one takes about three seconds. Five times as many are played by a
+    /// member alone on its files.
     #[arg(long, default_value_t = 200)]
     schedules: u32,
 }
@@ -23,6 +24,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut codec = cargo();
     codec.args(["test", "--locked", "--package", "dvn-core", "--lib", "--", "t47_"]);
     command::run(codec.env("DVN_FUZZ_INPUTS", options.inputs.to_string()))?;
+    let mut slots = cargo();
+    slots.args(["test", "--locked", "--package", "dvn-core", "--test", "it", "--", "slots::"]);
+    command::run(slots.env("DVN_P1_SCHEDULES", options.schedules.saturating_mul(5).to_string()))?;
     let mut properties = cargo();
     properties.args(["test", "--locked", "--package", "dvn-node", "--test", "it", "--", "properties::", "--nocapture"]);
     properties.env("DVN_PROPERTY_CASES", options.schedules.to_string());

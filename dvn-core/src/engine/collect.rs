@@ -82,15 +82,15 @@ impl Engine {
         let mut signatures = Vec::new();
         let mut worst: Option<CosignError> = None;
         while let Some((cosigner, answer)) = answers.next().await {
-            let checked = answer.and_then(|it| {
-                let expected = cosigner.address(ask.dst_eid()).unwrap_or_default();
-                signature::check(digest, &it, expected)
-                    .map(|()| it)
-                    .map_err(|error| CosignError::new(CosignErrorKind::Refused).caused_by(error))
+            let expected = cosigner.address(ask.dst_eid()).unwrap_or_default();
+            let checked = answer.map_err(|error| (error.kind().name(), error)).and_then(|it| {
+                let wrong = |error| ("Signature", CosignError::new(CosignErrorKind::Refused).caused_by(error));
+                signature::check(digest, &it, expected).map(|()| it).map_err(wrong)
             });
             match checked {
                 Ok(signature) => signatures.push(signature),
-                Err(error) => {
+                Err((what, error)) => {
+                    self.count_peer(cosigner, ask, what, &error);
                     warn!(%guid, cosigner = cosigner.name(), error = chain_of(&error), "no signature");
                     if worst.as_ref().is_none_or(|worst| rank(worst.kind()) < rank(error.kind())) {
                         worst = Some(error);
@@ -102,6 +102,19 @@ impl Engine {
             }
         }
         Err(worst.unwrap_or_else(|| CosignError::new(CosignErrorKind::Unavailable)))
+    }
+}
+
+impl Engine {
+    /// The own attestor counts its device's errors itself; a peer that only waits is in no trouble.
+    fn count_peer(&self, cosigner: &dyn Cosigner, ask: &Ask, what: &str, error: &CosignError) {
+        let is_own = cosigner.address(ask.dst_eid()) == self.attestor.signer(ask.dst_eid());
+        if is_own || error.kind() == CosignErrorKind::NotYet {
+            return;
+        }
+        let chain = self.views.destinations.get(&ask.dst_eid()).map_or_else(String::new, |it| it.chain().name.clone());
+        let labels = [("chain", chain), ("error_type", format!("Peer{what}"))];
+        metrics::counter!("dvn_signing_errors_total", &labels).increment(1);
     }
 }
 

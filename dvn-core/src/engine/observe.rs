@@ -97,7 +97,10 @@ impl Follower {
         }
         let eid = self.source.scanner.chain().eid;
         let cursor = match self.engine.store.cursors.load(eid).await? {
-            Some(cursor) => cursor,
+            Some(cursor) => {
+                self.engine.turns.came_back(eid, head.settled);
+                cursor
+            }
             None => {
                 let start = self.source.start_block.map_or(head.settled, |start| start.below(1));
                 self.engine.store.cursors.advance(eid, start).await?;

@@ -6,41 +6,70 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
 use super::{Engine, lock};
-use crate::{ids::JobId, job::Job, rank};
+use crate::{
+    ids::{BlockNumber, Eid, JobId},
+    job::Job,
+    rank,
+};
 
-/// How many takeovers a proposer has that was given a signature: it has to collect the others and to be mined.
+/// How many takeovers a proposer has that asked for a signature: it has to collect the others and to be mined.
 const COLLECTING: u32 = 4;
 /// Jobs whose time is remembered; beyond, remembering begins anew, which only costs time.
 const MOST: usize = 100_000;
 
-/// When jobs became signable in this node's own view.
+/// When jobs became signable in this node's own view, and since when it follows each source.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<JobId, Instant>>);
+pub(crate) struct Turns {
+    since: Mutex<HashMap<JobId, Instant>>,
+    /// The settled height of each source when this process, which was not its store's first, began to follow it.
+    came_back_at: Mutex<HashMap<Eid, (BlockNumber, Instant)>>,
+}
 
 impl Turns {
     fn since(&self, job: JobId) -> Instant {
-        let mut turns = lock(&self.0);
+        let mut turns = lock(&self.since);
         if turns.len() >= MOST && !turns.contains_key(&job) {
             turns.clear();
         }
         *turns.entry(job).or_insert_with(Instant::now)
     }
 
+    /// A node that was away does not know who proposes what was settled meanwhile.
+    pub(crate) fn came_back(&self, src_eid: Eid, settled: BlockNumber) {
+        lock(&self.came_back_at).insert(src_eid, (settled, Instant::now()));
+    }
+
+    /// Whether others may have taken this node to be gone when the packet became signable; `unnoticed` is how long they may not
+    /// have seen that it is back.
+    fn was_away(&self, job: &Job, unnoticed: Duration) -> bool {
+        let came_back_at = lock(&self.came_back_at).get(&job.location.src_eid).copied();
+        came_back_at.is_some_and(|(settled, at)| job.location.block.number <= settled || at.elapsed() < unnoticed)
+    }
+
     /// Forgets a job that was signed or needs no signature any more.
     pub(crate) fn forget(&self, job: JobId) {
-        lock(&self.0).remove(&job);
+        lock(&self.since).remove(&job);
     }
 }
 
 impl Engine {
-    /// How long this node still leaves a signable job to those before it in rank; nothing when it is its own turn. A proposer
-    /// that was given a signature has some time more.
+    /// How long this node still leaves a signable job to those before it in rank; nothing when it is its own turn. One that just
+    /// came back leaves what was settled meanwhile to whoever took its place. A proposer
+    /// that asked this node has some time more.
     pub(crate) fn turn(&self, job: &Job) -> Option<Duration> {
-        let before = self.turn_by_rank(job)?;
-        let Some(given) = self.attestor.given_to_peer(job.claim.header.guid()) else {
+        let before = match self.turn_by_rank(job) {
+            Some(before) => before,
+            None if self.turns.was_away(job, self.tuning.takeover)
+                && self.cosigners.iter().skip(1).any(|it| it.is_healthy()) =>
+            {
+                self.tuning.takeover.saturating_sub(self.turns.since(job.id).elapsed())
+            }
+            None => return None,
+        };
+        let Some(asked) = self.attestor.asked_by_peer(&job.location) else {
             return some(before);
         };
-        some(before.max(self.tuning.takeover.saturating_mul(COLLECTING).saturating_sub(given.elapsed())))
+        some(before.max(self.tuning.takeover.saturating_mul(COLLECTING).saturating_sub(asked.elapsed())))
     }
 
     /// As [`Engine::turn`], for what must not wait any longer than its place in rank.

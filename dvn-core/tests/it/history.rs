@@ -101,7 +101,8 @@ async fn what_the_journal_knows_is_no_news() {
 async fn t23_a_signature_of_ours_that_the_journal_does_not_know_stops_everything() {
     let setup = Setup::new().await;
     let (genuine, other) = (Chains::packet(1, b"genuine"), Chains::packet(1, b"another payload"));
-    setup.store.journal.set_anchor(DST, BlockNumber(setup.world.lock().time)).await.unwrap();
+    let now = setup.world.lock().time;
+    setup.store.journal.set_anchor(DST, BlockNumber(now)).await.unwrap();
     // Signed after the backup, with a peer.
     let (own, peer) = (key(1), key(2));
     let attestation = setup.show(genuine, &[&*own, &*peer]).await;
@@ -178,7 +179,8 @@ async fn unknown_signers_count_as_ours_unless_the_journal_has_the_claim() {
 #[tokio::test]
 async fn nothing_is_signed_while_the_destination_cannot_be_compared() {
     let (setup, claim) = Setup::with_packet(80, |chains| chains.history_fails = true).await;
-    setup.store.journal.set_anchor(DST, BlockNumber(setup.world.lock().time - 10)).await.unwrap();
+    let earlier = setup.world.lock().time - 10;
+    setup.store.journal.set_anchor(DST, BlockNumber(earlier)).await.unwrap();
     let running = setup.watched();
     let job = until_state(&setup.store, claim, State::Verified).await;
     for_a_while().await;

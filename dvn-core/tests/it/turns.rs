@@ -103,6 +103,19 @@ async fn the_first_in_rank_proposes_at_once() {
     Stage::new(false).await.attested_after(NEVER).await;
 }
 
+/// Somebody took its place while it was away, and may be submitting.
+#[tokio::test]
+async fn one_that_comes_back_leaves_a_moment_to_whoever_took_its_place() {
+    let stage = Stage::new(false).await;
+    stage.setup.store.cursors.advance(SRC, BlockNumber(BLOCK - 1)).await.unwrap();
+    assert!(stage.attested_after(TAKEOVER).await >= TAKEOVER);
+
+    let stage = Stage::new(false).await;
+    stage.setup.store.cursors.advance(SRC, BlockNumber(BLOCK - 1)).await.unwrap();
+    stage.peer.is_healthy.store(false, Ordering::SeqCst);
+    stage.attested_after(NEVER).await;
+}
+
 #[tokio::test]
 async fn the_next_in_rank_follows_one_that_does_nothing() {
     assert!(Stage::new(true).await.attested_after(TAKEOVER).await >= TAKEOVER);

@@ -3,6 +3,7 @@
 mod fooled;
 mod hostile;
 mod journals;
+mod kills;
 mod proposer;
 
 use std::time::Duration;
@@ -112,6 +113,10 @@ async fn two_of_three_attest_and_one_may_die() {
     assert_eq!(trio.net.verified().await.len(), before, "one signature is not two");
     let (_, metrics) = processes[0].fetch("metrics").await.unwrap();
     assert!(metrics.contains("dvn_peer_healthy{peer=\"dvn-node-1\"} 0"), "{metrics}");
+    assert!(
+        metrics.contains("dvn_signing_errors_total{chain=\"conflux\",error_type=\"PeerUnavailable\"}"),
+        "{metrics}"
+    );
 
     processes.push(trio.nodes[0].spawn().await);
     trio.net.until_exactly(&packets).await;
@@ -124,7 +129,7 @@ async fn two_of_three_attest_and_one_may_die() {
 /// A peer that is in wrong hands asks for whatever it likes and gets a signature for the genuine packet alone: what is signed
 /// comes from this node's own look at both chains.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compromised_proposer_gets_nothing_signed() {
+async fn t33_a_compromised_proposer_gets_nothing_signed() {
     let Some(trio) = Trio::set("a compromised proposer").await else { return };
     let process = trio.nodes[0].start().await;
     let port = trio.nodes[0].config.quorum.as_ref().unwrap().port;
@@ -169,6 +174,27 @@ async fn a_compromised_proposer_gets_nothing_signed() {
     asked["call_data"] = json!("0x00");
     let (status, answer) = proposer::propose(port, &files, &asked).await;
     assert!((400..500).contains(&status) && answer["signature"].is_null(), "{status} {answer}");
+    // Nor is anything taken back at its word.
+    let fields = &sent.packets[0].fields;
+    let good = json!({
+        "src_eid": fields.src_eid, "sender": fields.sender, "dst_eid": fields.dst_eid, "receiver": fields.receiver,
+        "nonce": fields.nonce, "payload_hash": sent.packets[0].payload_hash, "block": sent.block_number,
+        "block_hash": sent.block_hash, "tx_hash": sent.transaction, "log_index": sent.packets[0].log_index,
+        "expiration": now + 900,
+    });
+    for (what, key, value) in [
+        ("a good packet", "expiration", json!(now + 900)),
+        ("a good packet, and nowhere to look for it", "block_hash", json!(nobody)),
+        ("an expiration far ahead", "expiration", json!(now + 86_400)),
+        ("a payload that nobody attested", "payload_hash", json!(nobody)),
+        ("a packet that nobody attested", "nonce", json!(77)),
+    ] {
+        let mut asked = good.clone();
+        asked[key] = value;
+        let (status, answer) = proposer::post(port, &files, "/v1/retract", &asked).await;
+        assert_eq!(status, 409, "{what}: {answer}");
+        assert!(answer["signature"].is_null(), "{what}: {answer}");
+    }
     let signed = trio.nodes[0].log().matches("\"message\":\"signed\"").count();
     let (_, again) = proposer::propose(port, &files, &genuine).await;
     assert!(again["signature"].is_string(), "the same once more is no second payload");
