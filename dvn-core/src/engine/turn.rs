@@ -62,7 +62,8 @@ impl Engine {
             None if self.turns.was_away(job, self.tuning.takeover)
                 && self.cosigners.iter().skip(1).any(|it| it.is_healthy()) =>
             {
-                self.tuning.takeover.saturating_sub(self.turns.since(job.id).elapsed())
+                // Longer than the next in rank waits, which may have seen that this node is back.
+                self.tuning.takeover.saturating_mul(2).saturating_sub(self.turns.since(job.id).elapsed())
             }
             None => return None,
         };
