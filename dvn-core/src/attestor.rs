@@ -1,10 +1,12 @@
 //! Policy, then journal, then signer: the only code that uses the attesting key.
 
+mod asked;
+mod errors;
 mod quarantine;
 mod retract;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,20 +17,20 @@ use async_trait::async_trait;
 use tokio::{sync::OnceCell, time::Instant};
 use tracing::{error, info, warn};
 
+use self::{
+    asked::Asked,
+    errors::{from_assess, from_journal, from_sign, refused},
+};
 use crate::{
-    assess::{AssessError, Assessment, Judged, Views},
+    assess::{Assessment, Judged, Views},
     attestation::Attestation,
     engine::lock,
-    error::{
-        CosignError, CosignErrorKind, Disposition, JournalError, JournalErrorKind, SignError, SignErrorKind,
-        SubmitErrorKind, VerifyErrorKind,
-    },
+    error::{CosignError, CosignErrorKind, Disposition, SignError, SignErrorKind},
     ids::{Eid, Vid},
     job::{Hold, Location},
     policy::{self, Verdict},
     ports::{
-        Clock, Cosigner, Evidence, HaltScope, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer,
-        Submitter,
+        Clock, Cosigner, Evidence, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer, Submitter,
     },
     signature,
 };
@@ -48,12 +50,8 @@ pub struct Attestor {
     life: Duration,
     /// Destinations whose history agreed with the journal since this process began.
     reconciled: Mutex<BTreeSet<Eid>>,
-    /// When a peer first asked for a signature over a packet.
-    asked: Mutex<HashMap<Location, Instant>>,
+    asked: Asked,
 }
-
-/// Packets of which it is remembered that a peer asked for them.
-const REMEMBERED: usize = 100_000;
 
 /// The attesting key for one DVN contract.
 struct Key {
@@ -98,7 +96,7 @@ impl Attestor {
             clock,
             life,
             reconciled: Mutex::default(),
-            asked: Mutex::default(),
+            asked: Asked::default(),
         }
     }
 
@@ -111,29 +109,20 @@ impl Attestor {
     /// # Cancel safety
     /// The signature may be made, and journaled, when the future is dropped; asking again is safe.
     pub async fn attest_for_peer(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
-        self.note_asked(proposal.location);
+        self.asked.note(proposal.location);
         let result = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error));
         if let Err(error) = &result
             && !matches!(error.disposition(), Disposition::Retry { .. })
         {
             // Nobody collects signatures over what is refused.
-            lock(&self.asked).remove(&proposal.location);
+            self.asked.forget(&proposal.location);
         }
         result
     }
 
-    /// The first asking counts, so that a peer that asks for ever delays a packet once.
-    fn note_asked(&self, location: Location) {
-        let mut asked = lock(&self.asked);
-        if asked.len() >= REMEMBERED {
-            asked.clear();
-        }
-        asked.entry(location).or_insert_with(Instant::now);
-    }
-
     /// When a peer first asked for a signature over this packet.
     pub(crate) fn asked_by_peer(&self, location: &Location) -> Option<Instant> {
-        lock(&self.asked).get(location).copied()
+        self.asked.since(location)
     }
 
     /// The address of the attesting key for a destination.
@@ -291,8 +280,7 @@ impl Attestor {
         let standing = self.halts.standing().await.map_err(|error| {
             CosignError::new(CosignErrorKind::Unavailable).because("halts could not be read").caused_by(error)
         })?;
-        let ours = [HaltScope::All, HaltScope::Chain(proposal.location.src_eid), HaltScope::Chain(proposal.dst_eid)];
-        match standing.iter().find(|halt| ours.contains(&halt.scope)) {
+        match standing.iter().find(|halt| halt.scope.stops(proposal.location.src_eid, proposal.dst_eid)) {
             Some(halt) => Err(CosignError::new(CosignErrorKind::Halted).because(halt.reason.clone())),
             None => Ok(()),
         }
@@ -371,53 +359,4 @@ fn page(proposal: &Proposal, error: &CosignError) {
         error!(block = %location.block, tx_hash = %location.tx_hash, %error, "equivocation_refused");
         metrics::counter!("dvn_equivocations_total").increment(1);
     }
-}
-
-fn refused(detail: impl Into<String>) -> CosignError {
-    CosignError::new(CosignErrorKind::Refused).because(detail)
-}
-
-fn from_assess(error: AssessError) -> CosignError {
-    let kind = match &error {
-        AssessError::Source(error) => match error.kind() {
-            VerifyErrorKind::Missing | VerifyErrorKind::Recovering | VerifyErrorKind::Store => {
-                CosignErrorKind::Unavailable
-            }
-            VerifyErrorKind::Contradiction => CosignErrorKind::Contradiction,
-            VerifyErrorKind::Foreign => CosignErrorKind::Refused,
-            VerifyErrorKind::Bug => CosignErrorKind::Bug,
-        },
-        AssessError::Destination(error) => match error.kind() {
-            SubmitErrorKind::Contradiction => CosignErrorKind::Contradiction,
-            SubmitErrorKind::Bug => CosignErrorKind::Bug,
-            SubmitErrorKind::Missing
-            | SubmitErrorKind::FeeCap
-            | SubmitErrorKind::Underfunded
-            | SubmitErrorKind::Signer
-            | SubmitErrorKind::Store
-            | SubmitErrorKind::Rejected => CosignErrorKind::Unavailable,
-        },
-        AssessError::Paths(_) => CosignErrorKind::Unavailable,
-    };
-    CosignError::new(kind).shown_by(error.evidence().cloned()).caused_by(error)
-}
-
-fn from_journal(error: JournalError) -> CosignError {
-    let kind = match error.kind() {
-        JournalErrorKind::Equivocation => CosignErrorKind::Equivocation,
-        // The earlier signature expires, and then the slot may be signed with other confirmations.
-        JournalErrorKind::Confirmations => CosignErrorKind::NotYet,
-        JournalErrorKind::Storage => CosignErrorKind::Unavailable,
-        JournalErrorKind::Tampered | JournalErrorKind::Missing => CosignErrorKind::Key,
-    };
-    CosignError::new(kind).caused_by(error)
-}
-
-fn from_sign(error: SignError) -> CosignError {
-    let kind = match error.kind() {
-        SignErrorKind::Unavailable | SignErrorKind::Timeout | SignErrorKind::Throttled => CosignErrorKind::Unavailable,
-        SignErrorKind::Auth | SignErrorKind::Key | SignErrorKind::Integrity => CosignErrorKind::Key,
-        SignErrorKind::Bug => CosignErrorKind::Bug,
-    };
-    CosignError::new(kind).caused_by(error)
 }

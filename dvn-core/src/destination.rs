@@ -58,6 +58,18 @@ pub enum Decision {
 pub const NIL_PAYLOAD_HASH: B256 = B256::repeat_byte(0xff);
 
 impl DestinationView {
+    /// Whether a record of ours stands that vouches for the claim; one of 0 takes back.
+    #[must_use]
+    pub fn shows_attestation(&self) -> bool {
+        self.record.is_some_and(|stated| stated > Confirmations(0))
+    }
+
+    /// Whether the endpoint holds the claim or is past its nonce, so that nothing of it can be taken back any more.
+    #[must_use]
+    pub fn is_past(&self, claim: &Claim) -> bool {
+        self.stored == claim.payload_hash.0 || claim.header.nonce <= self.lazy_nonce
+    }
+
     /// Whether our record was taken back: what is attested states at least 1.
     #[must_use]
     pub fn is_taken_back(&self) -> bool {

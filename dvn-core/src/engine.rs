@@ -26,7 +26,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub use self::history::{HistoryError, longest_life};
+pub use self::history::HistoryError;
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
 pub(crate) use self::{audit::Audits, turn::Turns};
 use crate::{

@@ -87,6 +87,17 @@ pub const fn expiration(now: ChainTime, life: Duration) -> ChainTime {
 /// How much later than this node's own bound a proposed expiration may be.
 pub const EXPIRATION_SLACK: Duration = Duration::from_secs(120);
 
+/// How far two clocks may differ.
+const CLOCKS: Duration = Duration::from_secs(60);
+
+/// How long signatures may be out that were made before now: a whole life, rounded up to a minute, with the slack that
+/// proposers have, and what clocks may differ by.
+#[must_use]
+pub const fn longest_life(life: Duration) -> Duration {
+    let rounded = life.saturating_add(Duration::from_secs(60));
+    rounded.saturating_add(EXPIRATION_SLACK).saturating_add(CLOCKS)
+}
+
 /// Whether a proposed expiration lies ahead of the destination's time and within this node's own bound.
 #[must_use]
 pub const fn accepts_expiration(proposed: ChainTime, now: ChainTime, life: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! While the journal may have forgotten something, nothing is signed until whatever that was has expired.
 
-use super::{Attestor, from_journal};
+use super::{Attestor, errors::from_journal};
 use crate::{
     error::{CosignError, CosignErrorKind},
     ids::ChainTime,

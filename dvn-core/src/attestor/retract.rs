@@ -3,7 +3,10 @@
 use alloy_primitives::{B256, Signature};
 use tracing::{info, warn};
 
-use super::{Attestor, from_assess, from_journal, refused};
+use super::{
+    Attestor,
+    errors::{from_assess, from_journal, refused},
+};
 use crate::{
     assess::Judged,
     attestation::Attestation,
@@ -13,7 +16,7 @@ use crate::{
     job::Location,
     packet::Claim,
     policy,
-    ports::{Intent, Journal, Purpose, Retraction, Verification},
+    ports::{Intent, JournalRow, Purpose, Retraction, Verification},
 };
 
 impl Attestor {
@@ -53,10 +56,10 @@ impl Attestor {
 
     /// There is something to take back: the destination shows our record, or we signed one that may still get there.
     async fn refuse_unless_attested(&self, claim: &Claim, view: &DestinationView) -> Result<(), CosignError> {
-        if view.stored == claim.payload_hash.0 || claim.header.nonce <= view.lazy_nonce {
+        if view.is_past(claim) {
             return Err(refused("the packet is committed, it cannot be taken back any more"));
         }
-        if view.record.is_some_and(|stated| stated.0 > 0) {
+        if view.shows_attestation() {
             return Ok(());
         }
         let rows = self.journal.slot(claim.header.guid()).await.map_err(from_journal)?;
@@ -115,17 +118,11 @@ impl Attestor {
 
     /// Whether an operator's release is the last word about a slot that was taken back.
     pub(crate) async fn is_released(&self, guid: Guid) -> Result<bool, CosignError> {
-        is_released(&*self.journal, guid).await
+        let rows = self.journal.slot(guid).await.map_err(from_journal)?;
+        Ok(JournalRow::last_word(&rows).is_some_and(JournalRow::is_release))
     }
 }
 
 fn is_the_packet(seen: &crate::ports::Observation, claim: &Claim, place: &Location) -> bool {
     seen.claim == *claim && seen.assigned && seen.location == *place && place.block.number <= seen.head.settled
-}
-
-async fn is_released(journal: &dyn Journal, guid: Guid) -> Result<bool, CosignError> {
-    let rows = journal.slot(guid).await.map_err(from_journal)?;
-    let mut words = rows.iter().rev().map(|row| &row.intent);
-    let last = words.find(|it| it.purpose == Purpose::Released || it.attestation.is_retraction());
-    Ok(last.is_some_and(|it| it.purpose == Purpose::Released))
 }

@@ -18,14 +18,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub use self::rollback::longest_life;
 use super::{Engine, Lane, pause, record::chain_of};
 use crate::{
     error::{Disposition, JournalError, StoreError, SubmitError},
     hashchain,
     ids::{BlockNumber, Eid},
     packet::Claim,
-    ports::{ContractChange, Head, Shown},
+    ports::{ContractChange, Head, History, Shown},
 };
 
 /// How long to leave a destination alone that cannot be compared.
@@ -125,12 +124,7 @@ impl Engine {
         let mut from = self.history_from(eid, lane, head).await?;
         while from <= head.settled {
             let history = lane.submitter.history(from, head.settled).await?;
-            for shown in &history.shown {
-                self.explain(eid, shown, watched).await?;
-            }
-            for change in &history.changes {
-                self.explain_change(eid, lane, change, watched).await?;
-            }
+            self.explain_all(eid, lane, &history, watched).await?;
             self.store.journal.set_anchor(eid, history.through).await?;
             debug!(chain = lane.submitter.chain().name, through = history.through.0, "history was compared");
             from = history.through.above(1);
@@ -141,6 +135,22 @@ impl Engine {
                 through = head.settled.0,
                 "the journal agrees with the destination"
             );
+        }
+        Ok(())
+    }
+
+    async fn explain_all(
+        &self,
+        eid: Eid,
+        lane: &Lane,
+        history: &History,
+        watched: &mut Watched,
+    ) -> Result<(), HistoryError> {
+        for shown in &history.shown {
+            self.explain(eid, shown, watched).await?;
+        }
+        for change in &history.changes {
+            self.explain_change(eid, lane, change, watched).await?;
         }
         Ok(())
     }
@@ -173,12 +183,7 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            for shown in &history.shown {
-                self.explain(eid, shown, watched).await?;
-            }
-            for change in &history.changes {
-                self.explain_change(eid, lane, change, watched).await?;
-            }
+            self.explain_all(eid, lane, &history, watched).await?;
             from = history.through.above(1);
         }
         watched.tip = Some(head.latest);

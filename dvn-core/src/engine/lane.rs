@@ -15,7 +15,7 @@ use crate::{
     error::{Disposition, StoreError, SubmitError},
     ids::{Eid, JobId},
     job::{Hold, Job, Move, Signed, State, Wake},
-    ports::{HaltScope, Outcome, Settlement, SignedAttestation, SubmissionId},
+    ports::{Outcome, Settlement, SignedAttestation, SubmissionId},
     signature::{Committee, SIGNATURE_LEN, SignatureSet},
 };
 
@@ -221,8 +221,7 @@ impl Engine {
         let halts = self.store.halts.standing().await?;
         let mut ready = Vec::new();
         for (mut job, view) in jobs.into_iter().zip(views) {
-            let ours = [HaltScope::All, HaltScope::Chain(job.location.src_eid), HaltScope::Chain(job.dst_eid())];
-            if halts.iter().any(|halt| ours.contains(&halt.scope)) {
+            if halts.iter().any(|halt| halt.scope.stops(job.location.src_eid, job.dst_eid())) {
                 // What is signed but not sent stays unsent; once the halt is lifted it is verified from the start.
                 self.advance("submitter", &mut job, Move::Verify, self.wake_now(), json!({ "halted": true })).await?;
                 continue;

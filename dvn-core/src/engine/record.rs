@@ -106,8 +106,7 @@ impl Engine {
 
     /// Whether a halt stands that stops work between two chains.
     pub(crate) async fn is_halted(&self, src: Eid, dst: Eid) -> Result<bool, StoreError> {
-        let ours = [HaltScope::All, HaltScope::Chain(src), HaltScope::Chain(dst)];
-        Ok(self.store.halts.standing().await?.iter().any(|halt| ours.contains(&halt.scope)))
+        Ok(self.store.halts.standing().await?.iter().any(|halt| halt.scope.stops(src, dst)))
     }
 
     pub(crate) fn wake_now(&self) -> Wake {

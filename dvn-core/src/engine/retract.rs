@@ -33,13 +33,13 @@ impl Engine {
         let Some(view) = self.view_of(job).await? else {
             return Ok(());
         };
-        if view.stored == job.claim.payload_hash.0 || job.claim.header.nonce <= view.lazy_nonce {
+        if view.is_past(&job.claim) {
             error!(guid = %job.claim.header.guid(), "the packet was committed before it could be taken back");
             metrics::counter!("dvn_retractions_too_late_total").increment(1);
             let detail = json!({ "too_late": true, "at": view.at.number.0 });
             return self.advance("auditor", job, Move::Commit, Wake::Never, detail).await;
         }
-        if view.record.is_none_or(|stated| stated == Confirmations(0)) {
+        if !view.shows_attestation() {
             return self.retracted(job, &view).await;
         }
         if is_ready(job, &view) {
@@ -104,7 +104,7 @@ impl Engine {
         let Some(view) = self.view_of(job).await? else {
             return Ok(());
         };
-        if view.record.is_some_and(|stated| stated.0 > 0) {
+        if view.shows_attestation() {
             error!(guid = %job.claim.header.guid(), "an attestation that was taken back is there again");
             metrics::counter!("dvn_attestations_replayed_total").increment(1);
             job.signed = None;

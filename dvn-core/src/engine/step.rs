@@ -75,21 +75,15 @@ impl Engine {
         let Some(mut job) = self.store.jobs.load(id).await? else {
             return Ok(());
         };
-        // What was attested is looked after in a halt too, and taken back.
         match job.state {
-            State::Attested => return self.watch(&mut job).await,
-            State::Retracting => return self.take_back(&mut job).await,
-            State::Retracted => return self.guard(&mut job).await,
-            _ if self.is_halted(job.location.src_eid, job.dst_eid()).await? => {
-                return self.rest(&mut job, HALTED).await;
-            }
-            _ => {}
-        }
-        match job.state {
-            State::Observed | State::Waiting => self.examine(&mut job).await,
+            // What was attested is looked after in a halt too, and taken back.
+            State::Attested => self.watch(&mut job).await,
+            State::Retracting => self.take_back(&mut job).await,
+            State::Retracted => self.guard(&mut job).await,
+            _ if self.is_halted(job.location.src_eid, job.dst_eid()).await? => self.rest(&mut job, HALTED).await,
+            State::Observed | State::Waiting | State::Verified => self.examine(&mut job).await,
             State::Held(hold) if hold.resumes() => self.examine(&mut job).await,
-            State::Verified => self.examine(&mut job).await,
-            State::Signed | State::Submitted | State::Attested | State::Retracting | State::Retracted => Ok(()),
+            State::Signed | State::Submitted => Ok(()),
             State::Committed | State::Held(_) | State::Refused(_) | State::Orphaned => Ok(()),
         }
     }

@@ -53,24 +53,24 @@ impl Turns {
 }
 
 impl Engine {
-    /// How long this node still leaves a signable job to those before it in rank; nothing when it is its own turn. One that just
-    /// came back leaves what was settled meanwhile to whoever took its place. A proposer
-    /// that asked this node has some time more.
+    /// How long this node still leaves a signable job to others; nothing when it is its own turn. Those before it in rank have
+    /// their time, and so has whoever took its place while it was away; a proposer that asked this node has some more.
     pub(crate) fn turn(&self, job: &Job) -> Option<Duration> {
-        let before = match self.turn_by_rank(job) {
-            Some(before) => before,
-            None if self.turns.was_away(job, self.tuning.takeover)
-                && self.cosigners.iter().skip(1).any(|it| it.is_healthy()) =>
-            {
-                // Longer than the next in rank waits, which may have seen that this node is back.
-                self.tuning.takeover.saturating_mul(2).saturating_sub(self.turns.since(job.id).elapsed())
-            }
-            None => return None,
-        };
-        let Some(asked) = self.attestor.asked_by_peer(&job.location) else {
-            return some(before);
-        };
-        some(before.max(self.tuning.takeover.saturating_mul(COLLECTING).saturating_sub(asked.elapsed())))
+        let before = self.turn_by_rank(job).or_else(|| self.turn_after_absence(job))?;
+        let asked = self.attestor.asked_by_peer(&job.location);
+        let collecting = self.tuning.takeover.saturating_mul(COLLECTING);
+        some(asked.map_or(before, |asked| before.max(collecting.saturating_sub(asked.elapsed()))))
+    }
+
+    /// What is left of the time for whoever took the place of this node, which is first in rank and was away. It is longer than
+    /// the next in rank waits, who may have seen that this node is back.
+    fn turn_after_absence(&self, job: &Job) -> Option<Duration> {
+        let takeover = self.tuning.takeover;
+        let is_alone = !self.cosigners.iter().skip(1).any(|it| it.is_healthy());
+        if is_alone || !self.turns.was_away(job, takeover) {
+            return None;
+        }
+        Some(takeover.saturating_mul(2).saturating_sub(self.turns.since(job.id).elapsed()))
     }
 
     /// As [`Engine::turn`], for what must not wait any longer than its place in rank.

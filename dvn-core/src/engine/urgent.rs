@@ -13,7 +13,7 @@ use crate::{
     error::Disposition,
     ids::{Eid, JobId},
     job::{Job, State},
-    ports::{HaltScope, SignedAttestation},
+    ports::SignedAttestation,
 };
 
 /// Jobs that are looked at in one round.
@@ -32,10 +32,7 @@ impl Engine {
             return Ok(());
         }
         let submitted = self.store.jobs.in_state(eid, State::Submitted, MOST).await?;
-        let is_halted = |job: &&Job| {
-            let ours = [HaltScope::All, HaltScope::Chain(job.location.src_eid), HaltScope::Chain(eid)];
-            halts.iter().any(|halt| ours.contains(&halt.scope))
-        };
+        let is_halted = |job: &&Job| halts.iter().any(|halt| halt.scope.stops(job.location.src_eid, eid));
         let unwanted: Vec<JobId> = submitted.iter().filter(is_halted).map(|job| job.id).collect();
         if unwanted.is_empty() {
             return Ok(());
@@ -61,7 +58,7 @@ impl Engine {
                     continue;
                 }
             };
-            if view.record.is_none_or(|stated| stated.0 == 0) || !is_ready(&job, &view) {
+            if !view.shows_attestation() || !is_ready(&job, &view) {
                 continue;
             }
             match usable(&job, &view, &committee) {

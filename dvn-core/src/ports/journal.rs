@@ -76,6 +76,22 @@ pub struct JournalRow {
     pub row_hash: B256,
 }
 
+impl JournalRow {
+    /// The last row of a slot, given oldest first, that took it back or released it. A slot is closed while that is a
+    /// retraction; what is recovered counts as what was signed.
+    #[must_use]
+    pub fn last_word(slot: &[Self]) -> Option<&Self> {
+        let is_word = |row: &&Self| row.is_release() || row.intent.attestation.is_retraction();
+        slot.iter().rev().find(is_word)
+    }
+
+    /// Whether an operator opens the slot by it.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        self.intent.purpose == Purpose::Released
+    }
+}
+
 /// How far a journal goes: its newest row, or nothing and zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "a plain pair")]
@@ -167,6 +183,15 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`JournalError`].
     async fn rows(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, JournalError>;
+
+    /// The row at this position, if there is one.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    async fn row(&self, sequence: u64) -> Result<Option<JournalRow>, JournalError> {
+        let Some(before) = sequence.checked_sub(1) else { return Ok(None) };
+        Ok(self.rows(before, 1).await?.pop().filter(|row| row.sequence == sequence))
+    }
 
     /// The newest row as it is written there, without computing anything again.
     ///

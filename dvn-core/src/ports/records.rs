@@ -54,6 +54,17 @@ pub enum HaltScope {
     All,
 }
 
+impl HaltScope {
+    /// Whether it stops work between two chains.
+    #[must_use]
+    pub fn stops(self, src: Eid, dst: Eid) -> bool {
+        match self {
+            Self::All => true,
+            Self::Chain(eid) => eid == src || eid == dst,
+        }
+    }
+}
+
 /// A persisted stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a plain record")]

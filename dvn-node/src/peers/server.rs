@@ -145,9 +145,8 @@ impl Shared {
     /// The journal, and the hash of one of its rows.
     async fn shown(&self, row: Option<u64>) -> Result<(ShownJournal, Option<B256>), JournalError> {
         let (state, head) = tokio::try_join!(self.journal.state(), self.journal.head())?;
-        let before = row.and_then(|row| row.checked_sub(1));
-        let hash = match before {
-            Some(before) => self.journal.rows(before, 1).await?.first().map(|row| row.row_hash),
+        let hash = match row {
+            Some(row) => self.journal.row(row).await?.map(|row| row.row_hash),
             None => None,
         };
         Ok((ShownJournal::new(state.id, head), hash))

@@ -15,8 +15,7 @@ pub(crate) async fn open(config: &Config) -> Result<(Sqlite, Store), RunError> {
     let sqlite = match Sqlite::open_existing(&config.service.data_dir).await {
         Ok(sqlite) => sqlite,
         Err(OpenError::Missing { .. }) => {
-            let kept = Mirror::read(path)?;
-            kept.map_or(Comparison::Nothing, |kept| Comparison::JournalGone { kept }).accept(path)?;
+            Comparison::without_journal(Mirror::read(path)?).accept(path)?;
             return Err(OpenError::Missing { path: config.service.data_dir.clone() }.into());
         }
         Err(error) => return Err(error.into()),

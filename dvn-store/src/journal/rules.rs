@@ -20,7 +20,7 @@ pub(super) fn permit(earlier: &[JournalRow], intent: &Intent) -> Result<(), Jour
         return Ok(());
     }
     not_taken_back(earlier)?;
-    for row in earlier.iter().filter(|row| row.intent.purpose != Purpose::Released) {
+    for row in earlier.iter().filter(|row| !row.is_release()) {
         same_confirmations(row, intent)?;
     }
     Ok(())
@@ -35,10 +35,9 @@ fn one_payload(row: &JournalRow, intent: &Intent) -> Result<(), JournalError> {
 }
 
 fn not_taken_back(earlier: &[JournalRow]) -> Result<(), JournalError> {
-    let last = |is: fn(&Intent) -> bool| earlier.iter().rev().find(|row| is(&row.intent)).map(|row| row.sequence);
-    let taken_back = last(|it| it.attestation.is_retraction() && it.purpose != Purpose::Released);
-    match taken_back {
-        Some(row) if last(|it| it.purpose == Purpose::Released).is_none_or(|released| released < row) => {
+    match JournalRow::last_word(earlier) {
+        Some(row) if !row.is_release() => {
+            let row = row.sequence;
             Err(equivocation(format!("row {row} took the slot back, an operator has to release it")))
         }
         _ => Ok(()),

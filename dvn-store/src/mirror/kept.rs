@@ -76,7 +76,7 @@ impl Comparison {
         let state = match journal.state().await {
             Ok(state) => state,
             Err(error) if error.kind() == JournalErrorKind::Missing => {
-                return Ok(kept.map_or(Self::Nothing, |kept| Self::JournalGone { kept }));
+                return Ok(Self::without_journal(kept));
             }
             Err(error) => return Err(error),
         };
@@ -92,6 +92,12 @@ impl Comparison {
         };
         let found = hash_of(journal, kept.rows).await?;
         Ok(if found == kept.hash { Self::Fits { newer } } else { Self::Forked { kept, found } })
+    }
+
+    /// What a mirror says where there is no journal.
+    #[must_use]
+    pub fn without_journal(kept: Option<KeptHead>) -> Self {
+        kept.map_or(Self::Nothing, |kept| Self::JournalGone { kept })
     }
 
     /// Refuses everything that says that the journal may have forgotten what was signed.
@@ -134,9 +140,9 @@ impl Comparison {
 
 /// The hash of a row that is there; zero before the first.
 async fn hash_of(journal: &dyn Journal, row: u64) -> Result<B256, JournalError> {
-    let Some(before) = row.checked_sub(1) else { return Ok(B256::ZERO) };
-    let rows = journal.rows(before, 1).await?;
-    let found = rows.first().filter(|found| found.sequence == row);
+    if row == 0 {
+        return Ok(B256::ZERO);
+    }
     let missing = || JournalError::new(JournalErrorKind::Tampered).because(format!("row {row} is missing"));
-    found.map(|found| found.row_hash).ok_or_else(missing)
+    journal.row(row).await?.map(|found| found.row_hash).ok_or_else(missing)
 }

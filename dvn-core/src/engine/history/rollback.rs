@@ -12,20 +12,9 @@ use crate::{
     engine::{Engine, record::chain_of},
     error::{JournalErrorKind, SubmitError, SubmitErrorKind},
     ids::Eid,
-    policy::{self, EXPIRATION_SLACK},
+    policy::{self, EXPIRATION_SLACK, longest_life},
     ports::{HaltScope, Intent, Purpose, Quarantine, Shown},
 };
-
-/// How far two clocks may differ.
-const CLOCKS: Duration = Duration::from_secs(60);
-
-/// How long signatures may be out that were made before now: a whole life, rounded up to a minute, with the slack that
-/// proposers have, and what clocks may differ by.
-#[must_use]
-pub const fn longest_life(life: Duration) -> Duration {
-    let rounded = life.saturating_add(Duration::from_secs(60));
-    rounded.saturating_add(EXPIRATION_SLACK).saturating_add(CLOCKS)
-}
 
 impl Engine {
     /// Stops everything, and rebuilds what is missing from what the chain shows.

@@ -57,7 +57,7 @@ async fn look(journal: Option<&dyn Journal>, path: &Path) -> Result<Found, CliEr
     };
     let comparison = match journal {
         Some(journal) => Comparison::of(journal, kept).await?,
-        None => kept.map_or(Comparison::Nothing, |kept| Comparison::JournalGone { kept }),
+        None => Comparison::without_journal(kept),
     };
     Ok(match comparison {
         Comparison::Nothing if rows == 0 => Found::Nothing,

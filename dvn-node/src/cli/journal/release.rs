@@ -25,7 +25,7 @@ pub(super) async fn obey(
     let rows = store.journal.slot(guid).await?;
     let jobs = store.jobs.by_guid(guid).await?;
     let retracted: Vec<Job> = jobs.into_iter().filter(|job| job.state == State::Retracted).collect();
-    let taken_back = taken_back(&rows);
+    let taken_back = JournalRow::last_word(&rows).filter(|row| !row.is_release());
     let Some(basis) = taken_back.map(|row| row.intent.clone()).or_else(|| retracted.first().map(by_peers)) else {
         let signed = !rows.is_empty();
         let error = if signed { JournalCommandError::NotTakenBack } else { JournalCommandError::Unsigned };
@@ -43,13 +43,6 @@ pub(super) async fn obey(
         look_again(store, job, clock).await?;
     }
     Ok(writeln!(out, "released: {guid} (row {})", head.rows)?)
-}
-
-/// The row that took a slot back, if no release came after it.
-fn taken_back(rows: &[JournalRow]) -> Option<&JournalRow> {
-    let mut words = rows.iter().rev();
-    let last = words.find(|row| row.intent.purpose == Purpose::Released || row.intent.attestation.is_retraction());
-    last.filter(|row| row.intent.purpose != Purpose::Released)
 }
 
 /// What a release is based on where peers took the packet back and this node's key had no part in it.

@@ -1,0 +1,33 @@
+//! Which packets peers ask for, so that this node leaves them the time to collect and to submit.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use tokio::time::Instant;
+
+use crate::{engine::lock, job::Location};
+
+/// Packets that are remembered; beyond, remembering begins anew, which only costs gas.
+const MOST: usize = 100_000;
+
+/// When a peer first asked for a signature over a packet.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Mutex<HashMap<Location, Instant>>);
+
+impl Asked {
+    /// The first asking counts, so that a peer that asks for ever delays a packet once.
+    pub(super) fn note(&self, location: Location) {
+        let mut asked = lock(&self.0);
+        if asked.len() >= MOST {
+            asked.clear();
+        }
+        asked.entry(location).or_insert_with(Instant::now);
+    }
+
+    pub(super) fn forget(&self, location: &Location) {
+        lock(&self.0).remove(location);
+    }
+
+    pub(super) fn since(&self, location: &Location) -> Option<Instant> {
+        lock(&self.0).get(location).copied()
+    }
+}
