@@ -6,7 +6,7 @@ mod quarantine;
 mod retract;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
@@ -101,28 +101,28 @@ impl Attestor {
     }
 
     /// Verifies a peer's proposal and signs it, as [`Attestor::attest`] does. That peer is left the time to collect the other
-    /// signatures and to submit before this node proposes the packet itself.
+    /// signatures and to submit before this node proposes the packet itself; `peer` is its [`Cosigner::name`].
     ///
     /// # Errors
     /// As [`Attestor::attest`].
     ///
     /// # Cancel safety
     /// The signature may be made, and journaled, when the future is dropped; asking again is safe.
-    pub async fn attest_for_peer(&self, proposal: &Proposal) -> Result<Signature, CosignError> {
-        self.asked.note(proposal.location);
+    pub async fn attest_for_peer(&self, peer: &str, proposal: &Proposal) -> Result<Signature, CosignError> {
+        self.asked.note(peer, proposal.location);
         let result = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error));
         if let Err(error) = &result
             && !matches!(error.disposition(), Disposition::Retry { .. })
         {
             // Nobody collects signatures over what is refused.
-            self.asked.forget(&proposal.location);
+            self.asked.forget(peer, &proposal.location);
         }
         result
     }
 
-    /// When a peer first asked for a signature over this packet.
-    pub(crate) fn asked_by_peer(&self, location: &Location) -> Option<Instant> {
-        self.asked.since(location)
+    /// When each peer first asked for a signature over this packet, by name.
+    pub(crate) fn asked_by_peers(&self, location: &Location) -> HashMap<String, Instant> {
+        self.asked.of(location)
     }
 
     /// The address of the attesting key for a destination.

@@ -9,25 +9,27 @@ use crate::{engine::lock, job::Location};
 /// Packets that are remembered; beyond, remembering begins anew, which only costs gas.
 const MOST: usize = 100_000;
 
-/// When a peer first asked for a signature over a packet.
+/// When each peer first asked for a signature over a packet.
 #[derive(Debug, Default)]
-pub(super) struct Asked(Mutex<HashMap<Location, Instant>>);
+pub(super) struct Asked(Mutex<HashMap<Location, HashMap<String, Instant>>>);
 
 impl Asked {
     /// The first asking counts, so that a peer that asks for ever delays a packet once.
-    pub(super) fn note(&self, location: Location) {
+    pub(super) fn note(&self, peer: &str, location: Location) {
         let mut asked = lock(&self.0);
         if asked.len() >= MOST {
             asked.clear();
         }
-        asked.entry(location).or_insert_with(Instant::now);
+        asked.entry(location).or_default().entry(peer.to_owned()).or_insert_with(Instant::now);
     }
 
-    pub(super) fn forget(&self, location: &Location) {
-        lock(&self.0).remove(location);
+    pub(super) fn forget(&self, peer: &str, location: &Location) {
+        if let Some(peers) = lock(&self.0).get_mut(location) {
+            peers.remove(peer);
+        }
     }
 
-    pub(super) fn since(&self, location: &Location) -> Option<Instant> {
-        lock(&self.0).get(location).copied()
+    pub(super) fn of(&self, location: &Location) -> HashMap<String, Instant> {
+        lock(&self.0).get(location).cloned().unwrap_or_default()
     }
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 
 impl Engine {
     async fn sweep(&self) -> Result<(), StoreError> {
+        self.notice_losses().await?;
         let due = self.store.jobs.due(self.clock.now(), SWEEP_LIMIT).await?;
         self.enqueue(due).await;
         Ok(())
@@ -38,7 +39,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn enqueue(&self, ids: Vec<JobId>) {
+    pub(crate) async fn enqueue(&self, ids: Vec<JobId>) {
         for id in ids {
             if super::lock(&self.in_hand).contains(&id) {
                 continue;

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::{Engine, lock};
 use crate::{
+    error::StoreError,
     ids::{BlockNumber, Eid, JobId},
-    job::Job,
+    job::{Job, State},
+    ports::Cosigner,
     rank,
 };
 
@@ -16,6 +18,8 @@ use crate::{
 const COLLECTING: u32 = 4;
 /// Jobs whose time is remembered; beyond, remembering begins anew, which only costs time.
 const MOST: usize = 100_000;
+/// Verified jobs for a destination that are looked at when a peer is lost; others are when their time comes.
+const WOKEN: usize = 1_000;
 
 /// When jobs became signable in this node's own view, and since when it follows each source.
 #[derive(Debug, Default)]
@@ -23,6 +27,15 @@ pub(crate) struct Turns {
     since: Mutex<HashMap<JobId, Instant>>,
     /// The settled height of each source when this process, which was not its store's first, began to follow it.
     came_back_at: Mutex<HashMap<Eid, (BlockNumber, Instant)>>,
+    /// Each peer as it was when it was last looked at.
+    peers: Mutex<HashMap<String, Seen>>,
+}
+
+/// Whether a peer was there, and when it last ceased to be.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    is_healthy: bool,
+    lost_at: Option<Instant>,
 }
 
 impl Turns {
@@ -46,6 +59,23 @@ impl Turns {
         came_back_at.is_some_and(|(settled, at)| job.location.block.number <= settled || at.elapsed() < unnoticed)
     }
 
+    /// Takes note of a peer's health, and says whether it was lost since the last look.
+    fn notice(&self, peer: &dyn Cosigner) -> bool {
+        let is_healthy = peer.is_healthy();
+        let mut peers = lock(&self.peers);
+        let seen = peers.entry(peer.name().to_owned()).or_insert(Seen { is_healthy, lost_at: None });
+        let is_lost = seen.is_healthy && !is_healthy;
+        seen.is_healthy = is_healthy;
+        if is_lost {
+            seen.lost_at = Some(Instant::now());
+        }
+        is_lost
+    }
+
+    fn lost_at(&self, peer: &str) -> Option<Instant> {
+        lock(&self.peers).get(peer)?.lost_at
+    }
+
     /// Forgets a job that was signed or needs no signature any more.
     pub(crate) fn forget(&self, job: JobId) {
         lock(&self.since).remove(&job);
@@ -56,10 +86,24 @@ impl Engine {
     /// How long this node still leaves a signable job to others; nothing when it is its own turn. Those before it in rank have
     /// their time, and so has whoever took its place while it was away; a proposer that asked this node has some more.
     pub(crate) fn turn(&self, job: &Job) -> Option<Duration> {
-        let before = self.turn_by_rank(job).or_else(|| self.turn_after_absence(job))?;
-        let asked = self.attestor.asked_by_peer(&job.location);
-        let collecting = self.tuning.takeover.saturating_mul(COLLECTING);
-        some(asked.map_or(before, |asked| before.max(collecting.saturating_sub(asked.elapsed()))))
+        let rank = self.turn_by_rank(job).or_else(|| self.turn_after_absence(job));
+        [rank, self.turn_after_asking(job, rank.is_some())].into_iter().flatten().max().and_then(some)
+    }
+
+    /// What is left of the time of those that asked for a signature. Who is gone may have sent its transaction before, and has one
+    /// takeover for that; who is there is collecting, unless this node is the one to propose.
+    fn turn_after_asking(&self, job: &Job, others_propose: bool) -> Option<Duration> {
+        let asked = self.attestor.asked_by_peers(&job.location);
+        let left = self.cosigners.iter().skip(1).filter_map(|peer| {
+            let since = asked.get(peer.name())?.elapsed();
+            let takeovers = match (peer.is_healthy(), others_propose) {
+                (false, _) => 1,
+                (true, true) => COLLECTING,
+                (true, false) => return None,
+            };
+            Some(self.tuning.takeover.saturating_mul(takeovers).saturating_sub(since))
+        });
+        left.max()
     }
 
     /// What is left of the time for whoever took the place of this node, which is first in rank and was away. It is longer than
@@ -78,24 +122,47 @@ impl Engine {
         some(self.turn_by_rank(job)?)
     }
 
-    /// What is left of the time of those before this node; nothing where nobody is before it.
+    /// What is left of the time of those before this node; nothing where nobody is before it. Whoever failed its last health call
+    /// is passed over.
     fn turn_by_rank(&self, job: &Job) -> Option<Duration> {
-        let dst_eid = job.dst_eid();
-        let own = self.attestor.signer(dst_eid)?;
-        let known = self.cosigners.iter().filter_map(|it| Some((it.address(dst_eid)?, it.is_healthy())));
-        let healthy: HashMap<_, _> = known.collect();
-        let order = rank::order(job.location.src_eid, dst_eid, job.location.block.number, healthy.keys().copied());
-        // Whoever failed its last health call is passed over.
-        let before = order
-            .iter()
-            .take_while(|signer| **signer != own)
-            .filter(|signer| healthy.get(*signer).copied().unwrap_or_default())
-            .count();
-        if before == 0 {
+        let before = self.before(job)?;
+        let gone = before.iter().filter(|it| !it.is_healthy());
+        let (lost, lost_at) = (gone.clone().count(), gone.filter_map(|it| self.turns.lost_at(it.name())).max());
+        let left = before.len().saturating_sub(lost);
+        if left == 0 {
             return None;
         }
-        let waits = self.tuning.takeover.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
-        Some(waits.saturating_sub(self.turns.since(job.id).elapsed()))
+        let takeovers = |count| self.tuning.takeover.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let waited = self.turns.since(job.id).elapsed();
+        // From the loss on, or all that are left would propose together; and never longer than if nobody were gone.
+        let since_loss = lost_at.map_or(waited, |at| at.elapsed().min(waited));
+        let (early, late) =
+            (takeovers(left).saturating_sub(since_loss), takeovers(before.len()).saturating_sub(waited));
+        Some(early.min(late))
+    }
+
+    /// Those before this node in rank for a packet; nothing where this node does not serve the destination.
+    fn before(&self, job: &Job) -> Option<Vec<&dyn Cosigner>> {
+        let dst_eid = job.dst_eid();
+        let own = self.attestor.signer(dst_eid)?;
+        let known: HashMap<_, _> =
+            self.cosigners.iter().filter_map(|it| Some((it.address(dst_eid)?, it.as_ref()))).collect();
+        let order = rank::order(job.location.src_eid, dst_eid, job.location.block.number, known.keys().copied());
+        let before = order.into_iter().take_while(|signer| *signer != own);
+        Some(before.filter_map(|signer| known.get(&signer).copied()).collect())
+    }
+
+    /// When a peer is lost, what was left to it is looked at, and need not wait until its time is over.
+    pub(crate) async fn notice_losses(&self) -> Result<(), StoreError> {
+        let lost = self.cosigners.iter().skip(1).filter(|it| self.turns.notice(it.as_ref())).count();
+        if lost == 0 {
+            return Ok(());
+        }
+        for eid in self.lanes.keys() {
+            let waiting = self.store.jobs.in_state(*eid, State::Verified, WOKEN).await?;
+            self.enqueue(waiting.into_iter().map(|job| job.id).collect()).await;
+        }
+        Ok(())
     }
 }
 

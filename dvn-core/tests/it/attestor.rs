@@ -171,7 +171,7 @@ async fn t28_a_second_payload_for_the_slot_is_an_equivocation() {
     let other = Proposal { location, ..setup.good() };
     assert_eq!(setup.refusal(other).await, CosignErrorKind::Equivocation);
     let before_signing = setup.signer.calls();
-    let asked = setup.attestor.attest_for_peer(&other).await.unwrap_err();
+    let asked = setup.attestor.attest_for_peer("peer", &other).await.unwrap_err();
     assert_eq!((asked.kind(), setup.signer.calls()), (CosignErrorKind::Equivocation, before_signing));
     assert_eq!(setup.store.journal.verify().await.unwrap(), before);
     let evidence = setup.store.evidence.of_packet(Chains::packet(1, b"other").header.guid()).await.unwrap();

@@ -1,6 +1,7 @@
 //! Who proposes a packet, and who follows.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,6 +12,7 @@ use std::{
 use alloy_primitives::{Address, Signature};
 use async_trait::async_trait;
 use dvn_core::{
+    attestor::Attestor,
     error::{CosignError, CosignErrorKind},
     ids::{BlockNumber, ChainTime, Confirmations, Eid},
     job::State,
@@ -21,7 +23,7 @@ use dvn_core::{
 
 use crate::{
     engine::{Setup, key},
-    world::{DST, Running, SRC, until_state},
+    world::{DST, Running, SRC, for_a_while, until_state},
 };
 
 /// For tests that wait for it.
@@ -33,6 +35,7 @@ const BLOCK: u64 = 80;
 /// A peer that signs nothing and submits nothing.
 #[derive(Debug)]
 struct Peer {
+    name: &'static str,
     address: Address,
     is_healthy: AtomicBool,
     asked: AtomicU64,
@@ -40,8 +43,8 @@ struct Peer {
 
 #[async_trait]
 impl Cosigner for Peer {
-    fn name(&self) -> &'static str {
-        "peer"
+    fn name(&self) -> &str {
+        self.name
     }
 
     fn address(&self, _: Eid) -> Option<Address> {
@@ -67,23 +70,59 @@ struct Stage {
     setup: Setup,
     claim: Claim,
     peer: Arc<Peer>,
+    second: Option<Arc<Peer>>,
+}
+
+impl Peer {
+    /// One that ranks before this node, or after it.
+    fn ranked(name: &'static str, own: Address, is_before: bool, mut numbers: Range<u8>) -> Arc<Self> {
+        let fits = |address: &Address| {
+            (rank::order(SRC, DST, BlockNumber(BLOCK), [own, *address])[0] == *address) == is_before
+        };
+        let address = numbers.by_ref().map(|number| key(number).address()).find(fits).unwrap();
+        Arc::new(Self { name, address, is_healthy: AtomicBool::new(true), asked: AtomicU64::new(0) })
+    }
+
+    fn is_healthy(&self, is_healthy: bool) {
+        self.is_healthy.store(is_healthy, Ordering::SeqCst);
+    }
 }
 
 impl Stage {
     async fn new(is_first: bool) -> Self {
         let (setup, claim) = Setup::with_packet(BLOCK, |_| {}).await;
-        let own = setup.signer.address();
-        let fits =
-            |address: &Address| (rank::order(SRC, DST, BlockNumber(BLOCK), [own, *address])[0] == *address) == is_first;
-        let address = (2..100).map(|number| key(number).address()).find(fits).unwrap();
-        let peer = Arc::new(Peer { address, is_healthy: AtomicBool::new(true), asked: AtomicU64::new(0) });
-        Self { setup, claim, peer }
+        let peer = Peer::ranked("peer", setup.signer.address(), is_first, 2..100);
+        Self { setup, claim, peer, second: None }
+    }
+
+    /// With another peer before this node.
+    async fn with_two_before() -> Self {
+        let mut stage = Self::new(true).await;
+        stage.second = Some(Peer::ranked("second", stage.setup.signer.address(), true, 100..200));
+        stage
     }
 
     fn start(&self, takeover: Duration) -> Running {
-        let (signer, peer): (Arc<dyn Signer>, Arc<dyn Cosigner>) = (self.setup.signer.clone(), self.peer.clone());
-        let builder = self.setup.world.builder(&self.setup.store, signer).peer(peer).takeover(takeover);
-        Running::start(builder.build().unwrap())
+        self.start_asked(takeover).0
+    }
+
+    fn start_asked(&self, takeover: Duration) -> (Running, Arc<Attestor>) {
+        let signer: Arc<dyn Signer> = self.setup.signer.clone();
+        let mut builder = self.setup.world.builder(&self.setup.store, signer).takeover(takeover);
+        for peer in [Some(&self.peer), self.second.as_ref()].into_iter().flatten() {
+            builder = builder.peer(peer.clone());
+        }
+        let dvn = builder.build().unwrap();
+        let attestor = dvn.attestor();
+        (Running::start(dvn), attestor)
+    }
+
+    /// The peer asks for a signature, and gets it.
+    async fn sign_for_peer(&self, attestor: &Attestor) {
+        let location = until_state(&self.setup.store, self.claim, State::Verified).await.location;
+        let expiration = ChainTime(self.setup.world.lock().time + 900);
+        let proposal = Proposal { location, dst_eid: DST, confirmations: Confirmations(5), expiration };
+        attestor.attest_for_peer(self.peer.name, &proposal).await.unwrap();
     }
 
     /// How long it takes until the packet is there.
@@ -112,7 +151,7 @@ async fn one_that_comes_back_leaves_a_moment_to_whoever_took_its_place() {
 
     let stage = Stage::new(false).await;
     stage.setup.store.cursors.advance(SRC, BlockNumber(BLOCK - 1)).await.unwrap();
-    stage.peer.is_healthy.store(false, Ordering::SeqCst);
+    stage.peer.is_healthy(false);
     stage.attested_after(NEVER).await;
 }
 
@@ -124,26 +163,80 @@ async fn the_next_in_rank_follows_one_that_does_nothing() {
 #[tokio::test]
 async fn one_that_is_known_to_be_gone_is_not_waited_for() {
     let stage = Stage::new(true).await;
-    stage.peer.is_healthy.store(false, Ordering::SeqCst);
+    stage.peer.is_healthy(false);
     stage.attested_after(NEVER).await;
 }
 
 #[tokio::test]
 async fn a_proposer_that_was_given_a_signature_has_time_to_submit() {
     let stage = Stage::new(true).await;
-    let (running, attestor) = {
-        let (signer, peer): (Arc<dyn Signer>, Arc<dyn Cosigner>) = (stage.setup.signer.clone(), stage.peer.clone());
-        let dvn = stage.setup.world.builder(&stage.setup.store, signer).peer(peer).takeover(TAKEOVER).build().unwrap();
-        let attestor = dvn.attestor();
-        (Running::start(dvn), attestor)
-    };
-    let job = until_state(&stage.setup.store, stage.claim, State::Verified).await;
-    let (location, dst_eid) = (job.location, DST);
-    let expiration = ChainTime(stage.setup.world.lock().time + 900);
-    let proposal = Proposal { location, dst_eid, confirmations: Confirmations(5), expiration };
-    attestor.attest_for_peer(&proposal).await.unwrap();
+    let (running, attestor) = stage.start_asked(TAKEOVER);
+    stage.sign_for_peer(&attestor).await;
     tokio::time::sleep(TAKEOVER * 2).await;
     assert_eq!(stage.setup.executed(), 0, "the peer is collecting");
     until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
+}
+
+/// Four of these are longer than a test waits for a state.
+const LONG: Duration = Duration::from_millis(3_500);
+
+#[tokio::test]
+async fn one_that_asked_and_is_lost_has_one_takeover_for_what_it_may_have_sent() {
+    let stage = Stage::new(true).await;
+    let (running, attestor) = stage.start_asked(LONG);
+    let asked = Instant::now();
+    stage.sign_for_peer(&attestor).await;
+    for_a_while().await;
+    stage.peer.is_healthy(false);
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
+    assert!(asked.elapsed() >= LONG);
+    assert_eq!(stage.setup.executed(), 1);
+}
+
+#[tokio::test]
+async fn what_was_left_to_one_that_is_lost_is_proposed_at_once() {
+    let stage = Stage::new(true).await;
+    let running = stage.start(NEVER);
+    until_state(&stage.setup.store, stage.claim, State::Verified).await;
+    for_a_while().await;
+    assert_eq!(stage.setup.executed(), 0);
+    stage.peer.is_healthy(false);
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
+}
+
+/// Or all that are left would propose together.
+#[tokio::test]
+async fn the_next_but_one_leaves_a_takeover_to_the_next_from_the_loss_on() {
+    let stage = Stage::with_two_before().await;
+    let running = stage.start(TAKEOVER);
+    until_state(&stage.setup.store, stage.claim, State::Verified).await;
+    tokio::time::sleep(TAKEOVER.mul_f32(0.8)).await;
+    stage.peer.is_healthy(false);
+    let lost = Instant::now();
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    assert!(lost.elapsed() >= TAKEOVER);
+    running.stop().await;
+}
+
+/// Its comings and goings would put off the others for ever, where the next does nothing.
+#[tokio::test]
+async fn one_that_comes_and_goes_delays_a_packet_no_longer_than_one_that_stays() {
+    let stage = Stage::with_two_before().await;
+    let running = stage.start(TAKEOVER);
+    let flapping = async {
+        loop {
+            for is_healthy in [false, true] {
+                stage.peer.is_healthy(is_healthy);
+                for_a_while().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = flapping => {}
+        _ = until_state(&stage.setup.store, stage.claim, State::Committed) => {}
+    }
     running.stop().await;
 }

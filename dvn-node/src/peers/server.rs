@@ -159,7 +159,8 @@ impl Shared {
         let peer = self.peers.get(peer).ok_or_else(stranger)?;
         peer.hear(journal)?;
         let proposal = Proposal::from(asked);
-        let (confirmed, signature) = tokio::join!(peer.confirm(journal), patiently(&self.attestor, &proposal));
+        let (confirmed, signature) =
+            tokio::join!(peer.confirm(journal), patiently(&self.attestor, peer.name(), &proposal));
         confirmed?;
         signature
     }
@@ -219,10 +220,10 @@ async fn retract(
     }
 }
 
-async fn patiently(attestor: &Attestor, proposal: &Proposal) -> Result<Signature, CosignError> {
+async fn patiently(attestor: &Attestor, peer: &str, proposal: &Proposal) -> Result<Signature, CosignError> {
     let started = Instant::now();
     loop {
-        match attestor.attest_for_peer(proposal).await {
+        match attestor.attest_for_peer(peer, proposal).await {
             Err(error) if error.kind() == CosignErrorKind::NotYet && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
