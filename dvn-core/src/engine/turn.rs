@@ -90,18 +90,20 @@ impl Engine {
         [rank, self.turn_after_asking(job, rank.is_some())].into_iter().flatten().max().and_then(some)
     }
 
-    /// What is left of the time of those that asked for a signature. Who is gone may have sent its transaction before, and has one
-    /// takeover for that; who is there is collecting, unless this node is the one to propose.
+    /// What is left of the time of those that asked for a signature. Who was lost since may have sent its transaction before, and
+    /// has one takeover for that, also where it is back and has forgotten what it was collecting; who is there is collecting,
+    /// unless this node is the one to propose.
     fn turn_after_asking(&self, job: &Job, others_propose: bool) -> Option<Duration> {
         let asked = self.attestor.asked_by_peers(&job.location);
         let left = self.cosigners.iter().skip(1).filter_map(|peer| {
-            let since = asked.get(peer.name())?.elapsed();
-            let takeovers = match (peer.is_healthy(), others_propose) {
-                (false, _) => 1,
-                (true, true) => COLLECTING,
-                (true, false) => return None,
+            let asked_at = *asked.get(peer.name())?;
+            let is_lost = !peer.is_healthy() || self.turns.lost_at(peer.name()).is_some_and(|at| at > asked_at);
+            let takeovers = match (is_lost, others_propose) {
+                (true, _) => 1,
+                (false, true) => COLLECTING,
+                (false, false) => return None,
             };
-            Some(self.tuning.takeover.saturating_mul(takeovers).saturating_sub(since))
+            Some(self.tuning.takeover.saturating_mul(takeovers).saturating_sub(asked_at.elapsed()))
         });
         left.max()
     }

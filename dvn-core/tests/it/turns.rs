@@ -183,12 +183,26 @@ const LONG: Duration = Duration::from_millis(3_500);
 
 #[tokio::test]
 async fn one_that_asked_and_is_lost_has_one_takeover_for_what_it_may_have_sent() {
+    one_that_asked_and_is_lost(false).await;
+}
+
+/// It does not know any more what it was collecting.
+#[tokio::test]
+async fn one_that_asked_and_came_back_has_no_more_than_one_that_is_lost() {
+    one_that_asked_and_is_lost(true).await;
+}
+
+async fn one_that_asked_and_is_lost(comes_back: bool) {
     let stage = Stage::new(true).await;
     let (running, attestor) = stage.start_asked(LONG);
     let asked = Instant::now();
     stage.sign_for_peer(&attestor).await;
     for_a_while().await;
     stage.peer.is_healthy(false);
+    if comes_back {
+        for_a_while().await;
+        stage.peer.is_healthy(true);
+    }
     until_state(&stage.setup.store, stage.claim, State::Committed).await;
     running.stop().await;
     assert!(asked.elapsed() >= LONG);
@@ -238,5 +252,19 @@ async fn one_that_comes_and_goes_delays_a_packet_no_longer_than_one_that_stays()
         () = flapping => {}
         _ = until_state(&stage.setup.store, stage.claim, State::Committed) => {}
     }
+    running.stop().await;
+}
+
+/// Nobody collects signatures over what is refused.
+#[tokio::test]
+async fn one_that_asked_for_what_is_refused_has_no_time_for_it() {
+    let stage = Stage::new(true).await;
+    let (running, attestor) = stage.start_asked(LONG);
+    let location = until_state(&stage.setup.store, stage.claim, State::Verified).await.location;
+    let expiration = ChainTime(stage.setup.world.lock().time + 1_000_000);
+    let proposal = Proposal { location, dst_eid: DST, confirmations: Confirmations(5), expiration };
+    let refused = attestor.attest_for_peer(stage.peer.name, &proposal).await.unwrap_err();
+    assert_eq!(refused.kind(), CosignErrorKind::Refused, "{refused}");
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
     running.stop().await;
 }
