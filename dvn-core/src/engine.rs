@@ -4,6 +4,7 @@ mod audit;
 mod collect;
 mod health;
 mod history;
+mod inherited;
 mod lane;
 mod observe;
 mod progress;

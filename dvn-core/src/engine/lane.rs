@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{Engine, Lane, record::chain_of};
+use super::{Engine, Lane, inherited::Inherited, record::chain_of};
 use crate::{
     attestation::Attestation,
     destination::{Decision, DestinationView},
@@ -28,7 +28,7 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
     let Some(lane) = engine.lanes.get(&eid) else {
         return;
     };
-    let mut waiting_since = None;
+    let mut round = Round::default();
     let mut quiet = Duration::ZERO;
     loop {
         tokio::select! {
@@ -36,7 +36,7 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
             () = lane.bell.notified(), if quiet.is_zero() => {}
             () = tokio::time::sleep(lane.poll.max(quiet)) => {}
         }
-        quiet = match engine.tend(eid, lane, &mut waiting_since).await {
+        quiet = match engine.tend(eid, lane, &mut round).await {
             Ok(()) => {
                 engine.progress.lane(eid, None);
                 degraded(lane, false);
@@ -49,6 +49,14 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
     if let Err(error) = engine.store.leases.release(&name, &engine.tuning.instance).await {
         warn!(%error, "lease was not given back");
     }
+}
+
+/// What a lane remembers from round to round.
+#[derive(Debug, Default)]
+struct Round {
+    /// Since when a batch fills.
+    waiting_since: Option<Instant>,
+    inherited: Option<Inherited>,
 }
 
 /// Whether a destination could not be read or written in the last round: what to alert on.
@@ -71,13 +79,13 @@ pub(super) enum LaneError {
 
 impl Engine {
     /// One round of a lane: what cannot wait, then what is open, then what is new.
-    async fn tend(&self, eid: Eid, lane: &Lane, waiting_since: &mut Option<Instant>) -> Result<(), LaneError> {
+    async fn tend(&self, eid: Eid, lane: &Lane, round: &mut Round) -> Result<(), LaneError> {
         if !self.leads(eid, lane).await? {
             return Ok(());
         }
         self.urgent(eid, lane).await?;
         self.settle(lane).await?;
-        while self.submit_some(eid, lane, waiting_since).await? {}
+        while self.submit_some(eid, lane, round).await? {}
         Ok(())
     }
 
@@ -178,8 +186,16 @@ impl Engine {
     // Submitting
 
     /// Submits one batch if one is due. Says whether another may be waiting.
-    async fn submit_some(&self, eid: Eid, lane: &Lane, waiting_since: &mut Option<Instant>) -> Result<bool, LaneError> {
-        let jobs = self.store.jobs.in_state(eid, State::Signed, lane.batch.max_items).await?;
+    async fn submit_some(&self, eid: Eid, lane: &Lane, round: &mut Round) -> Result<bool, LaneError> {
+        let Round { waiting_since, inherited } = round;
+        let inherited = match inherited {
+            Some(inherited) => inherited,
+            None => inherited.insert(Inherited::find(self, eid).await?),
+        };
+        let most = lane.batch.max_items.saturating_add(inherited.len());
+        let mut jobs = self.store.jobs.in_state(eid, State::Signed, most).await?;
+        jobs.retain(|job| !inherited.waits(self, job));
+        jobs.truncate(lane.batch.max_items);
         if jobs.is_empty() {
             *waiting_since = None;
             return Ok(false);

@@ -9,13 +9,16 @@ use super::{Engine, lock};
 use crate::{
     error::StoreError,
     ids::{BlockNumber, Eid, JobId},
-    job::{Job, State},
+    job::{Job, Location, State},
     ports::Cosigner,
     rank,
 };
 
 /// How many takeovers a proposer has that asked for a signature: it has to collect the others and to be mined.
 const COLLECTING: u32 = 4;
+/// How many takeovers a node that came back leaves to whoever took its place: more than the next in rank waits, which may have
+/// seen that it is back.
+const AFTER_RETURN: u32 = 2;
 /// Jobs whose time is remembered; beyond, remembering begins anew, which only costs time.
 const MOST: usize = 100_000;
 /// Verified jobs for a destination that are looked at when a peer is lost; others are when their time comes.
@@ -86,15 +89,33 @@ impl Engine {
     /// How long this node still leaves a signable job to others; nothing when it is its own turn. Those before it in rank have
     /// their time, and so has whoever took its place while it was away; a proposer that asked this node has some more.
     pub(crate) fn turn(&self, job: &Job) -> Option<Duration> {
-        let rank = self.turn_by_rank(job).or_else(|| self.turn_after_absence(job));
-        [rank, self.turn_after_asking(job, rank.is_some())].into_iter().flatten().max().and_then(some)
+        let rank = self.turn_by_rank(job);
+        let absence = if rank.is_none_or(|left| left.is_zero()) { self.turn_after_absence(job) } else { None };
+        let others_propose = rank.is_some() || absence.is_some();
+        let asking = self.turn_after_asking(&job.location, others_propose);
+        [rank, absence, asking].into_iter().flatten().max().and_then(some)
+    }
+
+    /// How long this node still leaves what an earlier process had a quorum for, and did not send, to whoever took its place.
+    /// `since` is when this process found it.
+    pub(crate) fn turn_to_send(&self, location: &Location, since: Instant) -> Option<Duration> {
+        if self.is_alone() {
+            return None;
+        }
+        let absence = self.tuning.takeover.saturating_mul(AFTER_RETURN).saturating_sub(since.elapsed());
+        self.turn_after_asking(location, true).into_iter().chain([absence]).max().and_then(some)
+    }
+
+    /// Whether none of the others is there.
+    fn is_alone(&self) -> bool {
+        !self.cosigners.iter().skip(1).any(|it| it.is_healthy())
     }
 
     /// What is left of the time of those that asked for a signature. Who was lost since may have sent its transaction before, and
     /// has one takeover for that, also where it is back and has forgotten what it was collecting; who is there is collecting,
     /// unless this node is the one to propose.
-    fn turn_after_asking(&self, job: &Job, others_propose: bool) -> Option<Duration> {
-        let asked = self.attestor.asked_by_peers(&job.location);
+    fn turn_after_asking(&self, location: &Location, others_propose: bool) -> Option<Duration> {
+        let asked = self.attestor.asked_by_peers(location);
         let left = self.cosigners.iter().skip(1).filter_map(|peer| {
             let asked_at = *asked.get(peer.name())?;
             let is_lost = !peer.is_healthy() || self.turns.lost_at(peer.name()).is_some_and(|at| at > asked_at);
@@ -108,15 +129,13 @@ impl Engine {
         left.max()
     }
 
-    /// What is left of the time for whoever took the place of this node, which is first in rank and was away. It is longer than
-    /// the next in rank waits, who may have seen that this node is back.
+    /// What is left of the time for whoever took the place of this node, which is the one to propose and was away.
     fn turn_after_absence(&self, job: &Job) -> Option<Duration> {
         let takeover = self.tuning.takeover;
-        let is_alone = !self.cosigners.iter().skip(1).any(|it| it.is_healthy());
-        if is_alone || !self.turns.was_away(job, takeover) {
+        if self.is_alone() || !self.turns.was_away(job, takeover) {
             return None;
         }
-        Some(takeover.saturating_mul(2).saturating_sub(self.turns.since(job.id).elapsed()))
+        Some(takeover.saturating_mul(AFTER_RETURN).saturating_sub(self.turns.since(job.id).elapsed()))
     }
 
     /// As [`Engine::turn`], for what must not wait any longer than its place in rank.
@@ -124,16 +143,13 @@ impl Engine {
         some(self.turn_by_rank(job)?)
     }
 
-    /// What is left of the time of those before this node; nothing where nobody is before it. Whoever failed its last health call
-    /// is passed over.
+    /// What is left of the time of those before this node, none if they all failed their last health call; nothing where nobody is
+    /// before it.
     fn turn_by_rank(&self, job: &Job) -> Option<Duration> {
-        let before = self.before(job)?;
+        let before = self.before(job).filter(|before| !before.is_empty())?;
         let gone = before.iter().filter(|it| !it.is_healthy());
         let (lost, lost_at) = (gone.clone().count(), gone.filter_map(|it| self.turns.lost_at(it.name())).max());
         let left = before.len().saturating_sub(lost);
-        if left == 0 {
-            return None;
-        }
         let takeovers = |count| self.tuning.takeover.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
         let waited = self.turns.since(job.id).elapsed();
         // From the loss on, or all that are left would propose together; and never longer than if nobody were gone.

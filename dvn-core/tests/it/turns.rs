@@ -95,10 +95,10 @@ impl Stage {
         Self { setup, claim, peer, second: None }
     }
 
-    /// With another peer before this node.
-    async fn with_two_before() -> Self {
+    /// With a peer before this node, and another one before it or after it.
+    async fn with_second(is_before: bool) -> Self {
         let mut stage = Self::new(true).await;
-        stage.second = Some(Peer::ranked("second", stage.setup.signer.address(), true, 100..200));
+        stage.second = Some(Peer::ranked("second", stage.setup.signer.address(), is_before, 100..200));
         stage
     }
 
@@ -224,7 +224,7 @@ async fn what_was_left_to_one_that_is_lost_is_proposed_at_once() {
 /// Or all that are left would propose together.
 #[tokio::test]
 async fn the_next_but_one_leaves_a_takeover_to_the_next_from_the_loss_on() {
-    let stage = Stage::with_two_before().await;
+    let stage = Stage::with_second(true).await;
     let running = stage.start(TAKEOVER);
     until_state(&stage.setup.store, stage.claim, State::Verified).await;
     tokio::time::sleep(TAKEOVER.mul_f32(0.8)).await;
@@ -238,7 +238,7 @@ async fn the_next_but_one_leaves_a_takeover_to_the_next_from_the_loss_on() {
 /// Its comings and goings would put off the others for ever, where the next does nothing.
 #[tokio::test]
 async fn one_that_comes_and_goes_delays_a_packet_no_longer_than_one_that_stays() {
-    let stage = Stage::with_two_before().await;
+    let stage = Stage::with_second(true).await;
     let running = stage.start(TAKEOVER);
     let flapping = async {
         loop {
@@ -265,6 +265,48 @@ async fn one_that_asked_for_what_is_refused_has_no_time_for_it() {
     let proposal = Proposal { location, dst_eid: DST, confirmations: Confirmations(5), expiration };
     let refused = attestor.attest_for_peer(stage.peer.name, &proposal).await.unwrap_err();
     assert_eq!(refused.kind(), CosignErrorKind::Refused, "{refused}");
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
+}
+
+/// Whoever is lost made this node the one to propose, and another one is proposing already.
+#[tokio::test]
+async fn one_that_is_passed_the_turn_leaves_the_packet_to_who_asked() {
+    let mut stage = Stage::with_second(false).await;
+    std::mem::swap(&mut stage.peer, stage.second.as_mut().unwrap());
+    let (running, attestor) = stage.start_asked(TAKEOVER);
+    stage.sign_for_peer(&attestor).await;
+    let asked = Instant::now();
+    stage.second.as_ref().unwrap().is_healthy(false);
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    assert!(asked.elapsed() >= TAKEOVER * 3);
+    running.stop().await;
+}
+
+/// A crash between the quorum and the transaction.
+async fn with_a_quorum_and_not_sent() -> Stage {
+    let stage = Stage::new(false).await;
+    stage.setup.world.lock().submit_fails = true;
+    let running = stage.start(TAKEOVER);
+    until_state(&stage.setup.store, stage.claim, State::Signed).await;
+    running.crash().await;
+    stage.setup.world.lock().submit_fails = false;
+    stage
+}
+
+#[tokio::test]
+async fn what_was_signed_before_a_restart_is_left_a_moment_to_whoever_took_its_place() {
+    let stage = with_a_quorum_and_not_sent().await;
+    let started = Instant::now();
+    let running = stage.start(TAKEOVER);
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    assert!(started.elapsed() >= TAKEOVER * 2);
+    running.stop().await;
+    assert_eq!(stage.setup.executed(), 1);
+
+    let stage = with_a_quorum_and_not_sent().await;
+    stage.peer.is_healthy(false);
+    let running = stage.start(NEVER);
     until_state(&stage.setup.store, stage.claim, State::Committed).await;
     running.stop().await;
 }
