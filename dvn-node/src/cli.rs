@@ -26,7 +26,6 @@ use dvn_core::{
     ids::Guid,
     ports::{Store, SystemClock},
 };
-use dvn_store::Sqlite;
 
 use self::{chains::Chains, packet::Query};
 pub use self::{
@@ -39,6 +38,7 @@ pub use self::{
 use crate::{
     config::{Config, Env},
     run, signals,
+    storage::Storage,
 };
 
 /// A LayerZero V2 DVN node.
@@ -132,18 +132,18 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
         Command::Journal(command) => journal::obey(command, &config, &SystemClock::new(), out).await,
         Command::Signer(command) => signer::obey(command, &config, out).await,
         Command::Gap(command) => {
-            let store = Sqlite::open_shared(&config.service.data_dir).await?.store();
-            gap::obey(command, &store, &SystemClock::new(), out).await
+            let storage = Storage::shared(&config).await?;
+            gap::obey(command, &storage.store(), &SystemClock::new(), out).await
         }
         Command::Halt(command) => {
-            let store = Sqlite::open_shared(&config.service.data_dir).await?.store();
-            halt::obey(command, &store, &Chains::of(&config), &SystemClock::new(), out).await
+            let storage = Storage::shared(&config).await?;
+            halt::obey(command, &storage.store(), &Chains::of(&config), &SystemClock::new(), out).await
         }
     }
 }
 
 async fn reader(config: &Config) -> Result<Store, CliError> {
-    Ok(Sqlite::open_read_only(&config.service.data_dir).await?.store())
+    Ok(Storage::read_only(config).await?.store())
 }
 
 fn write_json(value: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), CliError> {

@@ -11,8 +11,10 @@ mod env;
 mod key;
 mod known;
 mod network;
+mod postgres;
 mod problem;
 mod reader;
+mod redis;
 mod reserved;
 mod rpc;
 mod scalar;
@@ -39,7 +41,9 @@ pub use self::{
     env::{Env, ProcessEnv},
     key::{Device, Key, Pkcs11},
     network::Network,
+    postgres::{Postgres, PostgresTls},
     problem::{ConfigError, Problem},
+    redis::{Redis, RedisMode, RedisTls},
     rpc::{Headers, Rpc, Seat},
     secret_url::SecretUrl,
     service::{Environment, LogFormat, Service},
@@ -67,6 +71,10 @@ pub struct Config {
     pub hsm: Key,
     /// How a quorum of signatures comes together.
     pub signing: Signing,
+    /// What is kept in PostgreSQL; without it in SQLite in `service.data_dir`.
+    pub postgres: Option<Postgres>,
+    /// The queue in Redis; without it inside the process.
+    pub redis: Option<Redis>,
     /// What is tolerated in dev and would be a problem in production, and what has no effect in this build.
     pub warnings: Vec<Problem>,
 }
@@ -123,6 +131,8 @@ fn read(mut root: Section<'_>) -> Option<Config> {
     let hsm = root.required("hsm", "the attesting key; say which `provider` holds it");
     let hsm = hsm.and_then(|field| key::read(field.section()));
     let signing = signing::read(root.section("signing"), service.as_ref());
+    let postgres = root.given_section("postgres").map(postgres::read);
+    let redis = root.given_section("redis").map(redis::read);
     reserved::read(&mut root);
     let reader = root.reader;
     root.finish();
@@ -136,6 +146,8 @@ fn read(mut root: Section<'_>) -> Option<Config> {
         targets: targets?,
         hsm: hsm?,
         signing: signing?,
+        postgres: postgres.map_or(Some(None), |it| it.map(Some))?,
+        redis: redis.map_or(Some(None), |it| it.map(Some))?,
         warnings: Vec::new(),
     })
 }

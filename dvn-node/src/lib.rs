@@ -16,5 +16,6 @@ pub mod http;
 pub mod peers;
 pub mod run;
 pub mod signals;
+mod storage;
 pub mod telemetry;
 mod time;

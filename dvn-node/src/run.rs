@@ -142,7 +142,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
 /// Everything between the status page's first and last answer.
 async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken) -> Result<(), RunError> {
-    let (sqlite, store) = journal::open(config).await?;
+    let (storage, store) = journal::open(config).await?;
     let (state, head) = (store.journal.state().await?, store.journal.head().await?);
     if let Some(quarantine) = state.quarantine.as_ref().filter(|it| SystemClock::new().now() < it.until) {
         warn!(until = %Stamp(quarantine.until), reason = quarantine.reason, "quarantined: nothing is signed before that");
@@ -152,10 +152,10 @@ async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken
         it.tell_journal(JournalStatus::new(state, head, SystemClock::new().now()));
     });
     let Some(result) = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await else {
-        sqlite.close().await;
+        storage.close().await;
         return Ok(());
     };
-    sqlite.close().await;
+    storage.close().await;
     result
 }
 

@@ -17,11 +17,10 @@ use dvn_core::{
     ids::Guid,
     ports::{AuditEntry, Clock, Store},
 };
-use dvn_store::Sqlite;
 
 pub use self::error::JournalCommandError;
 use super::CliError;
-use crate::{config::Config, run};
+use crate::{config::Config, run, storage::Storage};
 
 /// What to do about the record of what was ever signed. Each change is recorded in the audit log with its reason.
 #[derive(Clone, Debug, Subcommand)]
@@ -90,27 +89,26 @@ pub(super) async fn obey(
     clock: &dyn Clock,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    let data_dir = &config.service.data_dir;
     match command {
         JournalCommand::Init(options) => begin::obey(&options, config, clock, out).await,
         JournalCommand::Verify { json } => {
             // The mirror first: what is in it is in the journal before.
             let kept = dvn_store::Mirror::read(&config.signing.journal_mirror);
-            let store = Sqlite::open_read_only(data_dir).await?.store();
+            let store = Storage::read_only(config).await?.store();
             verify::obey(&store, &config.signing.journal_mirror, kept, clock, json, out).await
         }
         JournalCommand::Mirror { reason } => mirror::obey(&reason, config, clock, out).await,
         JournalCommand::Export { file } => {
-            let store = Sqlite::open_read_only(data_dir).await?.store();
+            let store = Storage::read_only(config).await?.store();
             export::obey(&store, file.as_deref(), clock, out).await
         }
         JournalCommand::Import { file, reason } => {
             let document = document::Document::read(&file)?;
-            let (_sqlite, store) = run::open_journal(config).await?;
+            let (_storage, store) = run::open_journal(config).await?;
             import::obey(document, &store, &reason, clock, out).await
         }
         JournalCommand::Release { guid, reason } => {
-            let store = Sqlite::open_shared(data_dir).await?.store();
+            let store = Storage::shared(config).await?.store();
             release::obey(Guid(guid), &store, &reason, clock, out).await
         }
     }

@@ -17,6 +17,8 @@ use dvn_core::{
     },
 };
 
+use dvn_store::Sqlite;
+
 use super::{heads::Head, *};
 use crate::config::ProcessEnv;
 

@@ -32,6 +32,17 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A secret from `<key>_env` or `<key>_file`, if either is there; `None` where it is wrong.
+    pub(super) fn given_secret(&mut self, key: &str) -> Option<Option<SecretString>> {
+        if self.has(&format!("{key}_env")) || self.has(&format!("{key}_file")) {
+            return self.needed_secret(key).map(Some);
+        }
+        for form in ["env", "file"] {
+            self.optional(&format!("{key}_{form}"));
+        }
+        Some(None)
+    }
+
     /// A URL from `<key>` or from the variable that `<key>_env` names.
     pub(super) fn secret_url(&mut self, key: &str, schemes: &[&str]) -> Given<SecretUrl> {
         let env_key = format!("{key}_env");

@@ -44,6 +44,8 @@ fn env() -> FakeEnv {
         ("AUDIT_RPC", "https://audit.example/s3cret"),
         ("CONFLUX_RPC", "http://10.0.2.102:8545/s3cret"),
         ("HSM_PIN", "user:s3cret"),
+        ("REDIS_PASSWORD", "s3cret"),
+        ("POSTGRES_PASSWORD", "s3cret"),
         ("AK_ID", "LTAI-s3cret"),
         ("/etc/kms-ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
         (

@@ -3,30 +3,30 @@
 use std::sync::Arc;
 
 use dvn_core::ports::Store;
-use dvn_store::{Comparison, Mirror, MirrorError, Mirrored, OpenError, Sqlite};
+use dvn_store::{Comparison, Mirror, MirrorError, Mirrored, OpenError};
 use tracing::info;
 
 use super::RunError;
-use crate::config::Config;
+use crate::{config::Config, storage::Storage};
 
 /// The store with a journal that is whole and goes with its mirror, held by this process alone.
-pub(crate) async fn open(config: &Config) -> Result<(Sqlite, Store), RunError> {
+pub(crate) async fn open(config: &Config) -> Result<(Storage, Store), RunError> {
     let path = &config.signing.journal_mirror;
-    let sqlite = match Sqlite::open_existing(&config.service.data_dir).await {
-        Ok(sqlite) => sqlite,
+    let storage = match Storage::existing(config).await {
+        Ok(storage) => storage,
         Err(OpenError::Missing { .. }) => {
             Comparison::without_journal(Mirror::read(path)?).accept(path)?;
             return Err(OpenError::Missing { path: config.service.data_dir.clone() }.into());
         }
         Err(error) => return Err(error.into()),
     };
-    let mut store = sqlite.store();
+    let mut store = storage.store();
     // The mirror knows one row alone; what is before it the chain shows.
     let head = store.journal.verify().await?;
     store.journal = Arc::new(Mirrored::open(store.journal, path).await?);
     let id = store.journal.state().await?.id;
     info!(rows = head.rows, hash = %head.hash, %id, mirror = %path.display(), "journal is intact");
-    Ok((sqlite, store))
+    Ok((storage, store))
 }
 
 /// Whether it says that the journal may have forgotten something, or that somebody else has it.

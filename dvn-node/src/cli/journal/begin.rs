@@ -3,11 +3,11 @@
 use std::{io::Write, path::Path, sync::Arc, time::SystemTime};
 
 use dvn_core::ports::{Clock, Journal, JournalHead, JournalId, Quarantine, Store};
-use dvn_store::{Comparison, Mirror, MirrorError, OpenError, Sqlite};
+use dvn_store::{Comparison, Mirror, MirrorError, OpenError};
 use serde_json::json;
 
 use super::{CliError, InitOptions, JournalCommandError, record};
-use crate::{config::Config, time::Stamp};
+use crate::{config::Config, storage::Storage, time::Stamp};
 
 /// What stands where the journal is to begin.
 enum Found {
@@ -25,20 +25,20 @@ pub(super) async fn obey(
     clock: &dyn Clock,
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
-    let (data_dir, path) = (&config.service.data_dir, &config.signing.journal_mirror);
+    let path = &config.signing.journal_mirror;
     // Nothing is made before it is known what is there.
-    let opened = match Sqlite::open_existing(data_dir).await {
-        Ok(sqlite) => Some(sqlite),
+    let opened = match Storage::existing(config).await {
+        Ok(storage) => Some(storage),
         Err(OpenError::Missing { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let found = look(opened.as_ref().map(|sqlite| sqlite.store().journal).as_deref(), path).await?;
+    let found = look(opened.as_ref().map(|storage| storage.store().journal).as_deref(), path).await?;
     permit(options, &found)?;
-    let sqlite = match opened {
-        Some(sqlite) => sqlite,
-        None => Sqlite::open(data_dir).await?,
+    let storage = match opened {
+        Some(storage) => storage,
+        None => Storage::create(config).await?,
     };
-    let store = sqlite.store();
+    let store = storage.store();
     let mirror = Mirror::seize(path)?;
     let quarantine = quarantine(options, config, clock.now());
     let (id, head) = begin(options, &found, quarantine.clone(), &store, mirror, clock).await?;

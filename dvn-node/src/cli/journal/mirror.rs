@@ -3,11 +3,11 @@
 use std::{io::Write, path::Path, sync::Arc};
 
 use dvn_core::ports::{Clock, Journal};
-use dvn_store::{Comparison, Mirror, Sqlite};
+use dvn_store::{Comparison, Mirror};
 use serde_json::json;
 
 use super::{CliError, record};
-use crate::config::Config;
+use crate::{config::Config, storage::Storage};
 
 /// Whichever mirror is there, at the old place or the new one, has to go with the journal.
 pub(super) async fn obey(
@@ -17,8 +17,8 @@ pub(super) async fn obey(
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     let path = &config.signing.journal_mirror;
-    let sqlite = Sqlite::open_existing(&config.service.data_dir).await?;
-    let store = sqlite.store();
+    let storage = Storage::existing(config).await?;
+    let store = storage.store();
     store.journal.verify().await?;
     let old = check(&*store.journal, path).await?;
     let mirror = Mirror::lock(path)?;

@@ -17,6 +17,8 @@ use dvn_core::{
 };
 use serde_json::Value;
 
+use dvn_store::Sqlite;
+
 use super::*;
 use crate::cli::{
     Exit,

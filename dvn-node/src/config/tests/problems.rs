@@ -312,12 +312,42 @@ fn what_is_not_in_this_build() {
             "telemetry: { otlp: x }\n",
             &["telemetry: OpenTelemetry export is not in this build: remove what stands under it"],
         ),
+        ("policy: {}", "redis: { addr: nowhere, db: 0 }", &["redis.addr: `nowhere` is not host:port"]),
+        ("policy: {}", "redis: {}", &["redis.addr: missing: host:port"]),
         (
             "policy: {}",
-            "redis: { addr: nowhere, db: 0 }",
+            "redis: { addr: [\"a:1\", \"b:2\"], pasword_env: X }",
             &[
-                "redis.addr: `nowhere` is not host:port",
-                "redis: redis is not in this build: remove the block, and the queue lives in the process",
+                "redis.addr: lists 2 addresses: write `mode: sentinel` or `mode: cluster`, or keep one",
+                "redis.pasword_env: unknown key; the nearest valid one is `password_env`",
+            ],
+        ),
+        (
+            "policy: {}",
+            "redis: { addr: \"a:1\", mode: sentinel }",
+            &["redis.master: missing: the name under which the sentinels know who leads"],
+        ),
+        (
+            "policy: {}",
+            "redis: { addr: \"a:1\", master: m }",
+            &["redis.master: is for `mode: sentinel` alone: remove it, or write the mode"],
+        ),
+        ("policy: {}", "redis: { addr: \"a:1\", mode: cluster, db: 2 }", &["redis.db: a cluster has database 0 alone"]),
+        (
+            "policy: {}",
+            "postgres: { host: h, database: d, user: u, tls: prefer, timeout: 2m, connections: 1 }",
+            &[
+                "postgres.tls: `prefer` is none of: disable, require, verify-ca, verify-full",
+                "postgres.connections: `1` is not a whole number from 2 to 100",
+                "postgres.timeout: `2m` is out of range: from 1s to 1m",
+            ],
+        ),
+        (
+            "policy: {}",
+            "postgres: { host: h, user: u, password_env: NOT_THERE }",
+            &[
+                "postgres.database: missing: the name of the database",
+                "postgres.password_env: environment variable NOT_THERE is not set",
             ],
         ),
         (

@@ -36,9 +36,8 @@ fn one_list_names_all_that_the_sketch_lacks() {
             .to_owned(),
         format!("line 35: target_chains.conflux.contracts.dvn: `0x...` is a placeholder for {dvn}"),
         "line 44: hsm.aws.pin_env: environment variable HSM_PIN is not set".to_owned(),
-        "line 55: redis: redis is not in this build: remove the block, and the queue lives in the process".to_owned(),
-        "line 61: postgres: postgres is not in this build: remove the block, and SQLite in `service.data_dir` is used"
-            .to_owned(),
+        "line 57: redis.password_env: environment variable REDIS_PASSWORD is not set".to_owned(),
+        "line 66: postgres.password_env: environment variable POSTGRES_PASSWORD is not set".to_owned(),
         "line 69: signing.listen: missing: address and port where peers ask this node to cosign".to_owned(),
         "line 69: signing.tls.cert: missing: the path of this node's certificate, in PEM".to_owned(),
         "line 69: signing.tls.key_file: missing: the path of the certificate's private key, in PEM".to_owned(),
@@ -70,11 +69,6 @@ fn with_just_that_changed_it_parses() {
             "      dvn: \"0x00000000000000000000000000000000000000d3\"\n    sender:\n      provider: aws\n      \
              aws: { key_label: gas-key, pin_env: HSM_PIN }\n",
         ),
-        ("redis:\n  addr: \"10.0.2.50:6379\"\n  password_env: \"REDIS_PASSWORD\"\n  db: 0\n", ""),
-        (
-            "postgres:\n  host: \"10.0.2.51\"\n  port: 5432\n  database: \"dvn\"\n  user: \"dvn\"\n  password_env: \"POSTGRES_PASSWORD\"\n",
-            "",
-        ),
         ("quorum: 2\n  total_signers: 3", "quorum: 1\n  total_signers: 1"),
     ];
     let changed = edits.iter().fold(SKETCH.to_owned(), |text, (from, to)| {
@@ -84,4 +78,8 @@ fn with_just_that_changed_it_parses() {
     assert_eq!(problems(&changed), [""; 0]);
     let config = Config::parse(&changed, &env()).unwrap();
     assert_eq!((config.sources.len(), config.targets.len()), (2, 1));
+    let postgres = config.postgres.unwrap();
+    assert_eq!((&*postgres.host, postgres.port, postgres.tls), ("10.0.2.51", 5_432, PostgresTls::VerifyFull));
+    let redis = config.redis.unwrap();
+    assert_eq!((redis.addresses, redis.mode), (vec![("10.0.2.50".to_owned(), 6_379)], RedisMode::Single));
 }
