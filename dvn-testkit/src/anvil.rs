@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use crate::rpc::{Rpc, RpcError, RpcParams};
-
-mod stopping;
+use crate::{
+    rpc::{Rpc, RpcError, RpcParams},
+    server::stopping,
+};
 
 /// How a node is started.
 #[derive(Debug, Clone)]

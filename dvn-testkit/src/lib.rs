@@ -77,6 +77,13 @@
     doc = "[`GcpKms`](gcp_kms::GcpKms) does the same for Google Cloud's, over gRPC, with the feature `gcp_kms`."
 )]
 //!
+//! # Databases that die
+//!
+//! [`Postgres`](postgres::Postgres) and [`Redis`](redis::Redis) are real servers of their own, on free ports and with
+//! passwords, that can be frozen, killed and started again; [`Sentinel`](redis::Sentinel) and
+//! [`Cluster`](redis::Cluster) are several of the latter. [`Cut`](cut::Cut) is a relay in front of any server, whose
+//! network it cuts. Everything ends with its value, and with this process however that ends.
+//!
 //! # What it does not do
 //!
 //! It knows nothing of this project's other crates: hashes, packets and signatures are its own reading of the
@@ -91,6 +98,7 @@ pub mod aliyun_kms;
 pub mod anvil;
 pub mod aws_kms;
 pub mod contracts;
+pub mod cut;
 pub mod devnet;
 #[cfg(feature = "gcp_kms")]
 pub mod gcp_kms;
@@ -98,8 +106,11 @@ pub mod keys;
 pub mod moto;
 pub mod node;
 pub mod pkcs11_shim;
+pub mod postgres;
 pub mod proxy;
+pub mod redis;
 pub mod rpc;
+pub mod server;
 pub mod softhsm;
 pub mod tls;
 pub mod toolchain;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use dvn_testkit::{moto::Moto, toolchain::Toolchain};
+use dvn_testkit::{moto::Moto, postgres::Postgres, redis::Redis, toolchain::Toolchain};
 
 use crate::{
     Failure,
@@ -21,6 +21,18 @@ pub(crate) fn soft_hsm() -> bool {
     }
     add("SoftHSM", "softhsm2");
     has_soft_hsm()
+}
+
+/// PostgreSQL and Redis from the system's packages, where that is possible without asking anybody. Says whether both are
+/// there. The services that the packages bring are not used: each test starts a server of its own.
+pub(crate) fn databases() -> bool {
+    if !Postgres::is_installed() {
+        add("PostgreSQL", "postgresql");
+    }
+    if !Redis::is_installed() {
+        add("Redis", "redis-server");
+    }
+    Postgres::is_installed() && Redis::is_installed()
 }
 
 /// An imitation of AWS by others, for one test, under the target folder.

@@ -19,6 +19,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if !setup::soft_hsm() {
         return Err(Failure::new("the tests need SoftHSM"));
     }
+    if !setup::databases() {
+        return Err(Failure::new("the tests need PostgreSQL and Redis"));
+    }
     say("preparing moto");
     setup::moto()?;
     // Nothing is skipped from here on: a test that misses something fails.

@@ -6,4 +6,5 @@ mod configs;
 mod decoys;
 mod flow;
 mod proxy;
+mod servers;
 mod support;

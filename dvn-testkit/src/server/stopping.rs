@@ -7,7 +7,7 @@ use std::io;
 
 /// Returns when all threads of the process are stopped.
 #[cfg(target_os = "linux")]
-pub(super) fn wait(process: u32) -> io::Result<()> {
+pub(crate) fn wait(process: u32) -> io::Result<()> {
     use std::{thread, time::Duration};
 
     const POLL: Duration = Duration::from_millis(1);
@@ -24,7 +24,7 @@ pub(super) fn wait(process: u32) -> io::Result<()> {
 
 /// There is no portable way to know.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn wait(_process: u32) -> io::Result<()> {
+pub(crate) fn wait(_process: u32) -> io::Result<()> {
     Ok(())
 }
 
@@ -32,7 +32,8 @@ pub(super) fn wait(_process: u32) -> io::Result<()> {
 fn is_stopped(process: u32) -> io::Result<bool> {
     for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
         let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
-        if state(&stat) != Some('T') {
+        // One that has ended does not go on either.
+        if !matches!(state(&stat), Some('T' | 'Z' | 'X')) {
             return Ok(false);
         }
     }

@@ -1,0 +1,5 @@
+//! Servers of others: they come up, keep what they should through troubles, and leave nothing behind.
+
+mod cut;
+mod postgres;
+mod redis;
