@@ -44,6 +44,18 @@ async fn t31_two_hundred_hostile_requests_get_nothing_signed() {
     (genuine["tx_hash"], genuine["log_index"]) = (json!(sent.transaction), json!(sent.packets[0].log_index));
     let given = proposer::until_signed(quorum.port, &files, &genuine).await;
     assert_eq!(hex::decode(given["signature"].as_str().unwrap()).unwrap().len(), 65);
+    // Not even beside what is signed are bytes taken.
+    for field in FIELDS {
+        let mut asked = genuine.clone();
+        asked[field] = json!("0x");
+        let (status, answer) = proposer::propose(quorum.port, &files, &asked).await;
+        assert!((400..500).contains(&status) && answer["signature"].is_null(), "{field}: {status} {answer}");
+    }
+    let mut large = genuine.clone();
+    large["tx_hash"] = json!("0".repeat(20_000));
+    assert_eq!(proposer::propose(quorum.port, &files, &large).await.0, 413);
+    let flood = proposer::flood(quorum.port, &files, &genuine, 600).await;
+    assert!(flood.contains(&429) && flood.contains(&200), "what is too much is refused, and the rest answered: {flood:?}");
     assert!(process.stop().await.unwrap().success());
 }
 

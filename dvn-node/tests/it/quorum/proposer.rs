@@ -1,6 +1,6 @@
 //! Somebody who holds a peer's certificate and asks what that peer would not.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy_primitives::B256;
 use dvn_testkit::tls::TlsFiles;
@@ -42,6 +42,14 @@ pub(super) async fn post(port: u16, files: &TlsFiles, path: &str, asked: &Value)
     let url = format!("https://127.0.0.1:{port}{path}");
     let response = client(files, true).post(url).json(asked).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap_or_default())
+}
+
+/// Asks so many times at once; each status that was answered.
+pub(super) async fn flood(port: u16, files: &TlsFiles, asked: &Value, times: usize) -> BTreeSet<u16> {
+    let (client, url) = (client(files, true), format!("https://127.0.0.1:{port}/v1/cosign"));
+    let requests = (0..times).map(|_| client.post(&url).json(asked).send());
+    let answers = futures::future::join_all(requests).await;
+    answers.into_iter().flatten().map(|answer| answer.status().as_u16()).collect()
 }
 
 /// Asks until the packet is final for the node as well.
