@@ -37,6 +37,9 @@ pub enum JournalCommand {
     },
     /// Keep the journal's head at the configured place from now on, after `signing.journal_mirror` was changed.
     Mirror {
+        /// This process is another one on a journal that several share, and never had a mirror.
+        #[arg(long)]
+        replica: bool,
         /// Why, for the record.
         #[arg(long)]
         reason: String,
@@ -97,7 +100,7 @@ pub(super) async fn obey(
             let store = Storage::read_only(config).await?.store();
             verify::obey(&store, &config.signing.journal_mirror, kept, clock, json, out).await
         }
-        JournalCommand::Mirror { reason } => mirror::obey(&reason, config, clock, out).await,
+        JournalCommand::Mirror { replica, reason } => mirror::obey(replica, &reason, config, clock, out).await,
         JournalCommand::Export { file } => {
             let store = Storage::read_only(config).await?.store();
             export::obey(&store, file.as_deref(), clock, out).await

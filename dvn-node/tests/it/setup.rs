@@ -146,10 +146,16 @@ pub(crate) struct Node {
 impl Node {
     /// A node that watches every chain but the destination.
     pub(crate) fn of(net: &Net) -> Self {
+        Self::with(net, |_| {})
+    }
+
+    /// The same, with other settings.
+    pub(crate) fn with(net: &Net, change: impl FnOnce(&mut NodeConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = NodeConfig::new(folder.path().join("data"), free_port().unwrap());
         config.block_time_ms = 100;
         config.url_query = Some(URL_SECRET.to_owned());
+        change(&mut config);
         let text = config.for_devnet(&net.devnet, &["conflux"]).unwrap();
         Self { folder, config, text, environment: Vec::new() }
     }

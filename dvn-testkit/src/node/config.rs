@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 use alloy_primitives::Address;
 use url::Url;
 
+use super::{NodeDatabase, NodeRedis};
 use crate::{
     devnet::{Chain, Devnet},
     keys::{self, Key},
@@ -166,6 +167,10 @@ pub struct NodeConfig {
     pub cool_down_ms: u64,
     /// Its peers; a node of its own has none.
     pub quorum: Option<NodeQuorum>,
+    /// `postgres`; without it the embedded store.
+    pub postgres: Option<NodeDatabase>,
+    /// `redis`; without it the queue inside the process.
+    pub redis: Option<NodeRedis>,
 }
 
 impl NodeConfig {
@@ -185,6 +190,8 @@ impl NodeConfig {
             block_time_ms: 1_000,
             cool_down_ms: 30_000,
             quorum: None,
+            postgres: None,
+            redis: None,
         }
     }
 
@@ -207,6 +214,8 @@ impl NodeConfig {
             yaml.push_str(&self.target(chain));
         }
         let _ = write!(yaml, "\nhsm:\n{}\nsigning:\n{}", self.keys.block(0, "  "), self.signing());
+        yaml.extend(self.postgres.as_ref().map(NodeDatabase::block));
+        yaml.extend(self.redis.as_ref().map(NodeRedis::block));
         yaml
     }
 
@@ -229,7 +238,9 @@ impl NodeConfig {
     /// What the node's process needs in its environment.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.keys.environment()
+        let servers =
+            [self.postgres.as_ref().map(NodeDatabase::variable), self.redis.as_ref().map(NodeRedis::variable)];
+        self.keys.environment().into_iter().chain(servers.into_iter().flatten()).collect()
     }
 
     /// Everything that must never be printed by the node.
@@ -248,6 +259,8 @@ impl NodeConfig {
             }
         };
         secrets.extend(self.url_query.clone());
+        secrets.extend(self.postgres.as_ref().map(|it| it.password.clone()));
+        secrets.extend(self.redis.as_ref().map(|it| it.password.clone()));
         secrets
     }
 

@@ -74,7 +74,8 @@ pub struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts `binary --config config run`, after `journal init --key-is-new` where its `data_dir` holds no store yet.
+    /// Starts `binary --config config run`, after `journal init --key-is-new` where its `data_dir` holds no store yet;
+    /// one that is kept in a database of its own has to be begun by the caller.
     /// Everything that either prints is appended to `log`. Whatever keeps the first from its work keeps the second from
     /// starting, so that the node itself says what it is.
     ///
@@ -225,8 +226,11 @@ impl NodeProcess {
     }
 }
 
-/// Whether the folder that a configuration names holds no store.
+/// Whether the folder that a configuration names holds no store, and should.
 fn is_new(config: &str) -> bool {
+    if config.lines().any(|line| line.starts_with("postgres:")) {
+        return false;
+    }
     let data_dir = config.lines().find_map(|line| line.trim().strip_prefix("data_dir:"));
     let data_dir = data_dir.map_or("./data", |text| text.trim().trim_matches(['"', '\'']));
     !Path::new(data_dir).join("dvn.db").exists()

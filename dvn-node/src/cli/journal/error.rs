@@ -64,6 +64,17 @@ pub enum JournalCommandError {
         /// What does.
         problem: String,
     },
+    /// Nobody else has this journal.
+    #[error(
+        "--replica is for a journal in `postgres` that several processes share: leave it out, and the old mirror is compared"
+    )]
+    Alone,
+    /// A replica that has a mirror is no new one.
+    #[error("{} is a mirror already: this replica ran before, leave --replica out and it is compared", path.display())]
+    HasMirror {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is to be released.
     #[error("packet {0} is not taken back, or was released since: there is nothing to release")]
     NotTakenBack(B256),
@@ -83,6 +94,7 @@ impl JournalCommandError {
     pub(in crate::cli) const fn exit(&self) -> Exit {
         match self {
             Self::NotTakenBack(_) | Self::Unsigned(_) => Exit::Failed,
+            Self::Alone => Exit::Usage,
             Self::Exists { .. }
             | Self::Loss { .. }
             | Self::NotNew { .. }
@@ -90,6 +102,7 @@ impl JournalCommandError {
             | Self::Document { .. }
             | Self::Conflict { .. }
             | Self::Contradictory { .. }
+            | Self::HasMirror { .. }
             | Self::Cut { .. } => Exit::Refused,
         }
     }

@@ -6,11 +6,12 @@ use dvn_core::ports::{Clock, Journal};
 use dvn_store::{Comparison, Mirror};
 use serde_json::json;
 
-use super::{CliError, record};
+use super::{CliError, JournalCommandError, record};
 use crate::{config::Config, storage::Storage};
 
 /// Whichever mirror is there, at the old place or the new one, has to go with the journal.
 pub(super) async fn obey(
+    is_replica: bool,
     reason: &str,
     config: &Config,
     clock: &dyn Clock,
@@ -20,7 +21,7 @@ pub(super) async fn obey(
     let storage = Storage::existing(config).await?;
     let store = storage.store();
     store.journal.verify().await?;
-    let old = check(&*store.journal, path).await?;
+    let old = if is_replica { new_beside_others(config, path)? } else { check(&*store.journal, path).await? };
     let mirror = Mirror::lock(path)?;
     record(&store, clock, "journal_mirror", None, json!({ "reason": reason, "path": path.display().to_string() }))
         .await?;
@@ -30,6 +31,17 @@ pub(super) async fn obey(
         writeln!(out, "The file at {old} is not written any more; remove it, so that nobody takes it for the mirror.")?;
     }
     Ok(())
+}
+
+/// A replica that never ran has nothing to compare, and the mirrors of the others are on their hosts.
+fn new_beside_others(config: &Config, path: &Path) -> Result<Option<String>, CliError> {
+    if config.postgres.is_none() {
+        return Err(JournalCommandError::Alone.into());
+    }
+    if Mirror::read(path)?.is_some() {
+        return Err(JournalCommandError::HasMirror { path: path.to_owned() }.into());
+    }
+    Ok(None)
 }
 
 /// Refuses unless the mirror that the journal had last goes with it. Says where that is, if it is another place.
