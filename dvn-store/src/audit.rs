@@ -1,5 +1,11 @@
 //! Every decision, each row chained to the one before.
 
+use crate::{
+    codec::{CodecError, Columns, micros},
+    database::{Database, Order, Transaction},
+    error::storage,
+    sql::{Row, sql},
+};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use dvn_core::{
@@ -7,13 +13,6 @@ use dvn_core::{
     hashchain,
     ids::Guid,
     ports::{AuditEntry, AuditLog, AuditRow},
-};
-use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
-
-use crate::{
-    codec::{CodecError, Columns, micros},
-    database::Database,
-    error::storage,
 };
 
 const PAGE: i64 = 512;
@@ -24,7 +23,7 @@ impl AuditLog for Database {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.begin().await.map_err(storage)?;
+        let mut transaction = self.begin(Order::Audit).await.map_err(storage)?;
         let (mut sequence, mut head) = newest(&mut transaction).await?;
         for entry in entries {
             sequence = sequence.saturating_add(1);
@@ -34,9 +33,8 @@ impl AuditLog for Database {
     }
 
     async fn of_packet(&self, guid: Guid) -> Result<Vec<AuditRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM audit WHERE guid = ? ORDER BY sequence")
-            .bind(guid.0.as_slice())
-            .fetch_all(&self.readers)
+        let rows = self
+            .all(sql("SELECT * FROM audit WHERE guid = $1 ORDER BY sequence").bind(guid.0.as_slice()))
             .await
             .map_err(storage)?;
         rows.iter().map(|row| Ok(read(row)?)).collect()
@@ -47,12 +45,9 @@ impl AuditLog for Database {
 pub(crate) async fn verify(database: &Database) -> Result<(u64, B256), StoreError> {
     let (mut count, mut head) = (0_u64, B256::ZERO);
     loop {
-        let rows = sqlx::query("SELECT * FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?")
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .bind(PAGE)
-            .fetch_all(&database.readers)
-            .await
-            .map_err(storage)?;
+        let page = sql("SELECT * FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+        let page = page.bind(i64::try_from(count).unwrap_or(i64::MAX)).bind(PAGE);
+        let rows = database.all(page).await.map_err(storage)?;
         if rows.is_empty() {
             return Ok((count, head));
         }
@@ -64,16 +59,16 @@ pub(crate) async fn verify(database: &Database) -> Result<(u64, B256), StoreErro
 }
 
 /// The row's hash, if the row is the one that follows `head`.
-fn follow(row: &SqliteRow, sequence: u64, head: B256) -> Result<B256, StoreError> {
+fn follow(row: &Row, sequence: u64, head: B256) -> Result<B256, StoreError> {
     let broken = || StoreError::new(StoreErrorKind::Corrupt).because(format!("audit log breaks at row {sequence}"));
     let row = read(row).map_err(|error| broken().caused_by(error))?;
     let expected = row_hash(head, sequence, &row.entry);
     if row.sequence == sequence && row.row_hash == expected { Ok(expected) } else { Err(broken()) }
 }
 
-async fn newest(transaction: &mut Transaction<'static, Sqlite>) -> Result<(u64, B256), StoreError> {
-    let row = sqlx::query("SELECT sequence, row_hash FROM audit ORDER BY sequence DESC LIMIT 1")
-        .fetch_optional(&mut **transaction)
+async fn newest(transaction: &mut Transaction) -> Result<(u64, B256), StoreError> {
+    let row = transaction
+        .optional(sql("SELECT sequence, row_hash FROM audit ORDER BY sequence DESC LIMIT 1"))
         .await
         .map_err(storage)?;
     let Some(row) = row else { return Ok((0, B256::ZERO)) };
@@ -82,14 +77,14 @@ async fn newest(transaction: &mut Transaction<'static, Sqlite>) -> Result<(u64, 
 }
 
 async fn insert(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     sequence: u64,
     previous: B256,
     entry: &AuditEntry,
 ) -> Result<B256, StoreError> {
     let hash = row_hash(previous, sequence, entry);
-    sqlx::query(
-        "INSERT INTO audit (sequence, at, actor, action, guid, detail, prev_hash, row_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    transaction.execute(sql(
+        "INSERT INTO audit (sequence, at, actor, action, guid, detail, prev_hash, row_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
     .bind(micros(entry.at))
@@ -98,8 +93,7 @@ async fn insert(
     .bind(entry.guid.as_ref().map(|guid| guid.0.as_slice()))
     .bind(&entry.detail)
     .bind(previous.as_slice())
-    .bind(hash.as_slice())
-    .execute(&mut **transaction)
+    .bind(hash.as_slice()))
     .await
     .map_err(storage)?;
     Ok(hash)
@@ -119,7 +113,7 @@ fn row_hash(previous: B256, sequence: u64, entry: &AuditEntry) -> B256 {
     hashchain::link(previous, fields)
 }
 
-fn read(row: &SqliteRow) -> Result<AuditRow, CodecError> {
+fn read(row: &Row) -> Result<AuditRow, CodecError> {
     let columns = Columns(row);
     let entry = AuditEntry {
         at: columns.time("at")?,

@@ -10,10 +10,9 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
     packet::{Claim, Header},
 };
-use sqlx::{Decode, Row as _, Type, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
+use sqlx::{Decode, Row as _, Type};
 
-/// A statement of this crate with its values.
-pub(crate) type Statement<'q> = Query<'q, sqlx::Sqlite, SqliteArguments>;
+use crate::sql::{Row, Statement};
 
 /// A column that does not hold what was written there.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +56,13 @@ pub(crate) fn instant(micros: i64) -> Option<SystemTime> {
     if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
-/// A limit as SQLite takes it.
+/// A limit as databases take it.
 pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Binds the slot's five columns: nonce, src_eid, sender, dst_eid, receiver.
-pub(crate) fn bind_header<'q>(statement: Statement<'q>, header: &Header) -> Statement<'q> {
+pub(crate) fn bind_header(statement: Statement, header: &Header) -> Statement {
     statement
         .bind(digits(header.nonce.0))
         .bind(header.src_eid.0)
@@ -74,14 +73,18 @@ pub(crate) fn bind_header<'q>(statement: Statement<'q>, header: &Header) -> Stat
 
 /// Reads the columns of a row.
 #[derive(Clone, Copy)]
-pub(crate) struct Columns<'r>(pub(crate) &'r SqliteRow);
+pub(crate) struct Columns<'r>(pub(crate) &'r Row);
 
 impl<'r> Columns<'r> {
     pub(crate) fn any<T>(self, name: &'static str) -> Result<T, CodecError>
     where
-        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
+        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite> + Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
     {
-        self.0.try_get(name).map_err(|error| CodecError::Type(name, error))
+        let value = match self.0 {
+            Row::Sqlite(row) => row.try_get(name),
+            Row::Postgres(row) => row.try_get(name),
+        };
+        value.map_err(|error| CodecError::Type(name, error))
     }
 
     /// A column that may be NULL, read by one of the functions below.
@@ -91,8 +94,12 @@ impl<'r> Columns<'r> {
         read: impl FnOnce(Self, &'static str) -> Result<T, CodecError>,
     ) -> Result<Option<T>, CodecError> {
         use sqlx::ValueRef as _;
-        let value = self.0.try_get_raw(name).map_err(|error| CodecError::Type(name, error))?;
-        if value.is_null() { Ok(None) } else { read(self, name).map(Some) }
+        let is_null = match self.0 {
+            Row::Sqlite(row) => row.try_get_raw(name).map(|value| value.is_null()),
+            Row::Postgres(row) => row.try_get_raw(name).map(|value| value.is_null()),
+        };
+        let is_null = is_null.map_err(|error| CodecError::Type(name, error))?;
+        if is_null { Ok(None) } else { read(self, name).map(Some) }
     }
 
     pub(crate) fn hash(self, name: &'static str) -> Result<B256, CodecError> {

@@ -1,118 +1,192 @@
-//! One connection that writes, a few that read.
+//! Either database behind one set of calls; every port is implemented on it, each in its own file.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::fs::File;
 
-use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+use sqlx::{PgPool, Sqlite, SqlitePool};
+
+use crate::{
+    postgres::{Guard, PostgresTransaction},
+    sql::{Row, Statement, sql},
 };
 
-/// Every port is implemented on this, each in its own file.
-///
-/// SQLite has one writer at a time. One connection that all writers queue for is fair and never busy within the process;
-/// the timeout is for other processes, such as an operator's command that writes a halt.
+/// SQLite has one writer at a time. One connection that all writers queue for is fair and never busy within the process.
+/// PostgreSQL has a pool, and a deadline for everything.
 #[derive(Debug)]
-pub(crate) struct Database {
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
-    /// Held, not used: the lock ends with the last port that lives.
-    _lock: Option<File>,
+pub(crate) enum Database {
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+        /// Held, not used: the lock ends with the last port that lives.
+        _lock: Option<File>,
+    },
+    Postgres {
+        pool: PgPool,
+        guard: Guard,
+    },
 }
 
-const BUSY: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
+/// What is read before it is written is decided by one transaction at a time, over all processes. SQLite has one writer anyway;
+/// PostgreSQL takes an advisory lock of this number until the transaction ends.
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub(crate) enum Order {
+    Journal = 7_203_001,
+    Audit = 7_203_002,
+    Paths = 7_203_003,
+    Outbox = 7_203_004,
+}
 
 impl Database {
-    /// A database whose commits are on disk before they return.
-    pub(crate) async fn file(path: &Path, lock: Option<File>) -> Result<Self, sqlx::Error> {
-        let writing = durable(path);
-        let reading = options(path).read_only(true);
-        let writer = pool(1).connect_with(writing).await?;
-        Ok(Self { writer, readers: pool(READERS).connect_lazy_with(reading), _lock: lock })
+    /// Writes, and says how many rows there were.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(statement.sqlite().execute(writer).await?.rows_affected()),
+            Self::Postgres { pool, guard } => PostgresTransaction::single(pool, guard).await?.execute(statement).await,
+        }
     }
 
-    /// A database that cannot be written through this value.
-    pub(crate) async fn read_only(path: &Path) -> Result<Self, sqlx::Error> {
-        let readers = pool(READERS).connect_with(options(path).read_only(true)).await?;
-        Ok(Self { writer: readers.clone(), readers, _lock: None })
+    /// Writes and returns a row, or reads what the writer has written.
+    pub(crate) async fn write_optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(statement.sqlite().fetch_optional(writer).await?.map(Row::Sqlite)),
+            Self::Postgres { .. } => self.optional(statement).await,
+        }
     }
 
-    /// A database that ends with its one connection.
-    pub(crate) async fn in_memory() -> Result<Self, sqlx::Error> {
-        let writer = pool(1).connect_with(SqliteConnectOptions::new()).await?;
-        Ok(Self { readers: writer.clone(), writer, _lock: None })
+    pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                Ok(statement.sqlite().fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect())
+            }
+            Self::Postgres { pool, guard } => {
+                let rows = PostgresTransaction::single(pool, guard).await?.all(statement).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
     }
 
-    /// A transaction that holds the write lock from its start, so that what it reads stays true until it commits.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+    pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => Ok(statement.sqlite().fetch_optional(readers).await?.map(Row::Sqlite)),
+            Self::Postgres { pool, guard } => {
+                let row = PostgresTransaction::single(pool, guard).await?.optional(statement).await?;
+                Ok(row.map(Row::Postgres))
+            }
+        }
+    }
+
+    /// A transaction that writes, alone of its order, so that what it reads stays true until it commits.
+    pub(crate) async fn begin(&self, order: Order) -> Result<Transaction, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres { pool, guard } => {
+                let mut transaction = PostgresTransaction::begin(pool, guard, "BEGIN").await?;
+                transaction.execute(sql("SELECT pg_advisory_xact_lock($1)").bind(order as i64)).await?;
+                Ok(Transaction::Postgres(transaction))
+            }
+        }
+    }
+
+    /// A transaction that reads, all of one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Self::Postgres { pool, guard } => {
+                let begun = PostgresTransaction::begin(pool, guard, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+                Ok(Transaction::Postgres(begun.await?))
+            }
+        }
+    }
+
+    /// What watches over the connections of a shared database.
+    pub(crate) const fn guard(&self) -> Option<&Guard> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { guard, .. } => Some(guard),
+        }
+    }
+
+    /// Waits for the statements under way and closes the connections.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { pool, guard } => {
+                let _ = tokio::time::timeout(guard.deadline(), pool.close()).await;
+            }
+        }
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).foreign_keys(true)
+/// A transaction of either database. Dropping it undoes it.
+#[derive(Debug)]
+pub(crate) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(PostgresTransaction),
 }
 
-/// `FULL` makes every commit wait for the disk; the two pragmas say the same to macOS, whose `fsync` does not.
-fn durable(path: &Path) -> SqliteConnectOptions {
-    options(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("fullfsync", "ON")
-        .pragma("checkpoint_fullfsync", "ON")
-}
-
-/// Connections stay: there is no server to spare, and a database in memory ends with its last one.
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema;
-
-    async fn pragma(pool: &SqlitePool, sql: &'static str) -> String {
-        let row = sqlx::query(sql).fetch_one(pool).await.unwrap();
-        let read = |row: &sqlx::sqlite::SqliteRow| -> Result<String, sqlx::Error> {
-            use sqlx::Row as _;
-            row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|it| it.to_string()))
-        };
-        read(&row).unwrap()
+impl Transaction {
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => Ok(statement.sqlite().execute(&mut **transaction).await?.rows_affected()),
+            Self::Postgres(transaction) => transaction.execute(statement).await,
+        }
     }
 
-    /// T27, the database's half.
-    #[tokio::test]
-    async fn t27_a_commit_waits_for_the_disk() {
-        let dir = tempfile::tempdir().unwrap();
-        let database = Database::file(&dir.path().join("dvn.db"), None).await.unwrap();
-        assert_eq!(pragma(&database.writer, "PRAGMA journal_mode").await, "wal");
-        assert_eq!(pragma(&database.writer, "PRAGMA synchronous").await, "2");
-        assert_eq!(pragma(&database.writer, "PRAGMA foreign_keys").await, "1");
+    pub(crate) async fn all(&mut self, statement: Statement) -> Result<Vec<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => {
+                let rows = statement.sqlite().fetch_all(&mut **transaction).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Self::Postgres(transaction) => {
+                Ok(transaction.all(statement).await?.into_iter().map(Row::Postgres).collect())
+            }
+        }
     }
 
-    #[tokio::test]
-    async fn a_full_disk_is_a_storage_error_and_the_store_goes_on() {
-        use dvn_core::{
-            error::StoreErrorKind,
-            ids::Guid,
-            ports::{Evidence as _, EvidenceBundle},
-        };
+    pub(crate) async fn optional(&mut self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => {
+                Ok(statement.sqlite().fetch_optional(&mut **transaction).await?.map(Row::Sqlite))
+            }
+            Self::Postgres(transaction) => Ok(transaction.optional(statement).await?.map(Row::Postgres)),
+        }
+    }
 
-        let database = Database::in_memory().await.unwrap();
-        schema::migrate(&database.writer).await.unwrap();
-        let (guid, at) = (Guid::default(), std::time::UNIX_EPOCH);
-        sqlx::query("PRAGMA max_page_count = 1").execute(&database.writer).await.unwrap();
-        let large = EvidenceBundle::new("x".repeat(1 << 20));
-        let error = database.put(guid, &large, at).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Storage, "{error:?}");
-        sqlx::query("PRAGMA max_page_count = 1000000").execute(&database.writer).await.unwrap();
-        database.put(guid, &large, at).await.unwrap();
-        assert_eq!(database.of_packet(guid).await.unwrap(), [large]);
+    /// Makes it durable. After an error it is not known whether it is.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+/// What can be asked: the database, or a transaction of it.
+pub(crate) trait Read {
+    fn all(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, sqlx::Error>> + Send;
+    fn optional(&mut self, statement: Statement) -> impl Future<Output = Result<Option<Row>, sqlx::Error>> + Send;
+}
+
+impl Read for &Database {
+    async fn all(&mut self, statement: Statement) -> Result<Vec<Row>, sqlx::Error> {
+        Database::all(self, statement).await
+    }
+
+    async fn optional(&mut self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        Database::optional(self, statement).await
+    }
+}
+
+impl Read for Transaction {
+    async fn all(&mut self, statement: Statement) -> Result<Vec<Row>, sqlx::Error> {
+        Self::all(self, statement).await
+    }
+
+    async fn optional(&mut self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
+        Self::optional(self, statement).await
     }
 }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use dvn_core::error::{JournalError, JournalErrorKind, Source, StoreError, StoreErrorKind};
 
+use crate::postgres::Unsafe;
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,9 +49,37 @@ pub enum OpenError {
     /// The schema that the store was made with is not the one this release knows by the same number.
     #[error("store's schema was changed by hand or by another build")]
     Schema(#[source] Source),
+    /// There is nothing in the database yet.
+    #[error(
+        "there is no store in database {database} of PostgreSQL at {host}; `dvn-node --config FILE journal init --reason TEXT` \
+         makes one"
+    )]
+    Absent {
+        /// `postgres.database`.
+        database: String,
+        /// `postgres.host`.
+        host: String,
+    },
+    /// The server would forget what it promised, so that a journal on it is none.
+    #[error("postgres: {problem}")]
+    Unsafe {
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// The database failed.
     #[error("store's database could not be opened")]
     Database(#[source] Source),
+}
+
+impl OpenError {
+    pub(crate) fn of_database(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Configuration(problem) if problem.is::<Unsafe>() => {
+                Self::Unsafe { problem: problem.to_string() }
+            }
+            error => Self::Database(error.into()),
+        }
+    }
 }
 
 /// A failure of the database as the durable ports report it.

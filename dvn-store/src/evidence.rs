@@ -2,6 +2,12 @@
 
 use std::time::SystemTime;
 
+use crate::{
+    codec::{Columns, micros},
+    database::Database,
+    error::storage,
+    sql::{Row, sql},
+};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use dvn_core::{
@@ -9,52 +15,45 @@ use dvn_core::{
     ids::Guid,
     ports::{Evidence, EvidenceBundle},
 };
-use sqlx::sqlite::SqliteRow;
-
-use crate::{
-    codec::{Columns, micros},
-    database::Database,
-    error::storage,
-};
 
 #[async_trait]
 impl Evidence for Database {
     async fn put(&self, guid: Guid, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO evidence (guid, digest, json, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(guid.0.as_slice())
-            .bind(bundle.digest().as_slice())
-            .bind(bundle.json())
-            .bind(micros(at))
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
+        self.execute(
+            sql("INSERT INTO evidence (guid, digest, json, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+                .bind(guid.0.as_slice())
+                .bind(bundle.digest().as_slice())
+                .bind(bundle.json())
+                .bind(micros(at)),
+        )
+        .await
+        .map_err(storage)?;
         Ok(())
     }
 
     async fn of_packet(&self, guid: Guid) -> Result<Vec<EvidenceBundle>, StoreError> {
-        let rows = sqlx::query("SELECT digest, json FROM evidence WHERE guid = ? ORDER BY id")
-            .bind(guid.0.as_slice())
-            .fetch_all(&self.readers)
+        let rows = self
+            .all(sql("SELECT digest, json FROM evidence WHERE guid = $1 ORDER BY id").bind(guid.0.as_slice()))
             .await
             .map_err(storage)?;
         rows.iter().map(bundle).collect()
     }
 
     async fn put_halt(&self, bundle: &EvidenceBundle, at: SystemTime) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO halt_evidence (digest, json, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(bundle.digest().as_slice())
-            .bind(bundle.json())
-            .bind(micros(at))
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
+        self.execute(
+            sql("INSERT INTO halt_evidence (digest, json, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind(bundle.digest().as_slice())
+                .bind(bundle.json())
+                .bind(micros(at)),
+        )
+        .await
+        .map_err(storage)?;
         Ok(())
     }
 
     async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError> {
-        let row = sqlx::query("SELECT digest, json FROM halt_evidence WHERE digest = ?")
-            .bind(digest.as_slice())
-            .fetch_optional(&self.readers)
+        let row = self
+            .optional(sql("SELECT digest, json FROM halt_evidence WHERE digest = $1").bind(digest.as_slice()))
             .await
             .map_err(storage)?;
         row.as_ref().map(bundle).transpose()
@@ -62,7 +61,7 @@ impl Evidence for Database {
 }
 
 /// The digest names the document in the journal, so a document that was changed is none.
-fn bundle(row: &SqliteRow) -> Result<EvidenceBundle, StoreError> {
+fn bundle(row: &Row) -> Result<EvidenceBundle, StoreError> {
     let columns = Columns(row);
     let bundle = EvidenceBundle::new(columns.any::<String>("json")?);
     let digest = columns.hash("digest")?;

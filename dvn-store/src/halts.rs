@@ -1,48 +1,41 @@
 //! Stops that stand.
 
+use crate::{
+    codec::{CodecError, Columns, micros},
+    database::Database,
+    error::storage,
+    sql::{Row, sql},
+};
 use async_trait::async_trait;
 use dvn_core::{
     error::StoreError,
     ids::Eid,
     ports::{Halt, HaltScope, Halts},
 };
-use sqlx::sqlite::SqliteRow;
-
-use crate::{
-    codec::{CodecError, Columns, micros},
-    database::Database,
-    error::storage,
-};
 
 #[async_trait]
 impl Halts for Database {
     async fn raise(&self, halt: Halt) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO halts (scope, reason, evidence, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        let raise =
+            sql("INSERT INTO halts (scope, reason, evidence, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+        let raise = raise
             .bind(scope_name(halt.scope))
             .bind(halt.reason)
             .bind(halt.evidence.as_ref().map(|digest| digest.as_slice()))
-            .bind(micros(halt.since))
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
+            .bind(micros(halt.since));
+        self.execute(raise).await.map_err(storage)?;
         Ok(())
     }
 
     async fn standing(&self) -> Result<Vec<Halt>, StoreError> {
-        let rows = sqlx::query("SELECT scope, reason, evidence, since FROM halts ORDER BY since, scope")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(storage)?;
+        let standing = sql("SELECT scope, reason, evidence, since FROM halts ORDER BY since, scope");
+        let rows = self.all(standing).await.map_err(storage)?;
         rows.iter().map(|row| Ok(halt(row)?)).collect()
     }
 
     async fn clear(&self, scope: HaltScope) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM halts WHERE scope = ?")
-            .bind(scope_name(scope))
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
-        Ok(done.rows_affected() > 0)
+        let clear = sql("DELETE FROM halts WHERE scope = $1").bind(scope_name(scope));
+        Ok(self.execute(clear).await.map_err(storage)? > 0)
     }
 }
 
@@ -55,7 +48,7 @@ fn scope_name(scope: HaltScope) -> String {
     }
 }
 
-fn halt(row: &SqliteRow) -> Result<Halt, CodecError> {
+fn halt(row: &Row) -> Result<Halt, CodecError> {
     let columns = Columns(row);
     let scope = match columns.any::<&str>("scope")? {
         ALL => HaltScope::All,

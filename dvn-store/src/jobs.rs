@@ -2,6 +2,12 @@
 
 use std::time::SystemTime;
 
+use crate::{
+    codec::{Columns, bind_header, digits, limit as bound, micros},
+    database::Database,
+    error::storage,
+    sql::{Row, Statement, sql},
+};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use dvn_core::{
@@ -10,13 +16,6 @@ use dvn_core::{
     job::{Job, State},
     ports::{Head, JobStore, Observed, Tally},
 };
-use sqlx::sqlite::SqliteRow;
-
-use crate::{
-    codec::{Columns, Statement, bind_header, digits, limit as bound, micros},
-    database::Database,
-    error::storage,
-};
 
 mod row;
 
@@ -24,37 +23,35 @@ const OBSERVE: &str = "INSERT INTO jobs (id, guid, payload_hash, nonce, src_eid,
         location_eid, block_number, block_hash, tx_hash, log_index, state, reason, wake_at, wake_head,
         first_send_confirmations, signed_confirmations, signed_expiration, signed_target, signatures,
         attested_number, attested_hash, attempts, last_error, observed_at, version)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+        $24, $25, $26, $27, $28)
     ON CONFLICT (id) DO NOTHING";
 /// The columns from `location_eid` on stand in the order of [`OBSERVE`].
-const SAVE: &str = "UPDATE jobs SET location_eid = ?, block_number = ?, block_hash = ?, tx_hash = ?, log_index = ?,
-        state = ?, reason = ?, wake_at = ?, wake_head = ?, first_send_confirmations = ?,
-        signed_confirmations = ?, signed_expiration = ?, signed_target = ?, signatures = ?,
-        attested_number = ?, attested_hash = ?, attempts = ?, last_error = ?, observed_at = ?, version = ?
-    WHERE id = ? AND version = ?";
-const DUE: &str = "SELECT id FROM jobs WHERE wake_at <= ? ORDER BY wake_at, rowid LIMIT ?";
-const RIPE: &str = "SELECT id FROM jobs WHERE location_eid = ? AND wake_head <= ? AND block_number <= ?
+const SAVE: &str =
+    "UPDATE jobs SET location_eid = $1, block_number = $2, block_hash = $3, tx_hash = $4, log_index = $5,
+        state = $6, reason = $7, wake_at = $8, wake_head = $9, first_send_confirmations = $10,
+        signed_confirmations = $11, signed_expiration = $12, signed_target = $13, signatures = $14,
+        attested_number = $15, attested_hash = $16, attempts = $17, last_error = $18, observed_at = $19, version = $20
+    WHERE id = $21 AND version = $22";
+const DUE: &str = "SELECT id FROM jobs WHERE wake_at <= $1 ORDER BY wake_at, rowid LIMIT ?";
+const RIPE: &str = "SELECT id FROM jobs WHERE location_eid = $1 AND wake_head <= $2 AND block_number <= $3
     ORDER BY block_number, rowid LIMIT ?";
-const IN_STATE: &str = "SELECT * FROM jobs WHERE dst_eid = ? AND state = ? AND reason IS ?
-    ORDER BY observed_at, rowid LIMIT ?";
-const BY_GUID: &str = "SELECT * FROM jobs WHERE guid = ? ORDER BY observed_at, rowid";
-const BY_TRANSACTION: &str = "SELECT * FROM jobs WHERE tx_hash = ? ORDER BY log_index, rowid";
+const IN_STATE: &str = "SELECT * FROM jobs WHERE dst_eid = $1 AND state = $2 AND reason IS NOT DISTINCT FROM $3
+    ORDER BY observed_at, rowid LIMIT $4";
+const BY_GUID: &str = "SELECT * FROM jobs WHERE guid = $1 ORDER BY observed_at, rowid";
+const BY_TRANSACTION: &str = "SELECT * FROM jobs WHERE tx_hash = $1 ORDER BY log_index, rowid";
 const TALLY: &str = "SELECT location_eid, dst_eid, state, reason, count(*) AS count FROM jobs
     GROUP BY location_eid, dst_eid, state, reason ORDER BY location_eid, dst_eid, state, reason";
 
 #[async_trait]
 impl JobStore for Database {
     async fn observe(&self, job: &Job) -> Result<Observed, StoreError> {
-        let statement = sqlx::query(OBSERVE)
+        let statement = sql(OBSERVE)
             .bind(job.id.0.as_slice())
             .bind(job.claim.header.guid().0.to_vec())
             .bind(job.claim.payload_hash.0.as_slice());
-        let done = row::bind(bind_header(statement, &job.claim.header), job)
-            .bind(version(job.version)?)
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
-        if done.rows_affected() > 0 {
+        let statement = row::bind(bind_header(statement, &job.claim.header), job).bind(version(job.version)?);
+        if self.execute(statement).await.map_err(storage)? > 0 {
             return Ok(Observed::New);
         }
         match JobStore::load(self, job.id).await? {
@@ -64,20 +61,15 @@ impl JobStore for Database {
     }
 
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let statement = sqlx::query("SELECT * FROM jobs WHERE id = ?").bind(id.0.as_slice());
+        let statement = sql("SELECT * FROM jobs WHERE id = $1").bind(id.0.as_slice());
         Ok(self.jobs(statement).await?.into_iter().next())
     }
 
     async fn save(&self, job: &mut Job) -> Result<(), StoreError> {
         let next = job.version.saturating_add(1);
-        let done = row::bind(sqlx::query(SAVE), job)
-            .bind(version(next)?)
-            .bind(job.id.0.as_slice())
-            .bind(version(job.version)?)
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
-        if done.rows_affected() == 0 {
+        let statement =
+            row::bind(sql(SAVE), job).bind(version(next)?).bind(job.id.0.as_slice()).bind(version(job.version)?);
+        if self.execute(statement).await.map_err(storage)? == 0 {
             let detail = format!("job {} is not at version {}", job.id, job.version);
             return Err(StoreError::new(StoreErrorKind::Conflict).because(detail));
         }
@@ -86,46 +78,42 @@ impl JobStore for Database {
     }
 
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        self.ids(sqlx::query(DUE).bind(micros(now)).bind(bound(limit))).await
+        self.ids(sql(DUE).bind(micros(now)).bind(bound(limit))).await
     }
 
     async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let statement = sqlx::query(RIPE)
-            .bind(src_eid.0)
-            .bind(digits(head.latest.0))
-            .bind(digits(head.settled.0))
-            .bind(bound(limit));
+        let statement =
+            sql(RIPE).bind(src_eid.0).bind(digits(head.latest.0)).bind(digits(head.settled.0)).bind(bound(limit));
         self.ids(statement).await
     }
 
     async fn in_state(&self, dst_eid: Eid, state: State, limit: usize) -> Result<Vec<Job>, StoreError> {
-        let statement =
-            sqlx::query(IN_STATE).bind(dst_eid.0).bind(state.name()).bind(state.reason()).bind(bound(limit));
+        let statement = sql(IN_STATE).bind(dst_eid.0).bind(state.name()).bind(state.reason()).bind(bound(limit));
         self.jobs(statement).await
     }
 
     async fn by_guid(&self, guid: Guid) -> Result<Vec<Job>, StoreError> {
-        self.jobs(sqlx::query(BY_GUID).bind(guid.0.as_slice())).await
+        self.jobs(sql(BY_GUID).bind(guid.0.as_slice())).await
     }
 
     async fn by_transaction(&self, tx_hash: B256) -> Result<Vec<Job>, StoreError> {
-        self.jobs(sqlx::query(BY_TRANSACTION).bind(tx_hash.as_slice())).await
+        self.jobs(sql(BY_TRANSACTION).bind(tx_hash.as_slice())).await
     }
 
     async fn tally(&self) -> Result<Vec<Tally>, StoreError> {
-        let rows = sqlx::query(TALLY).fetch_all(&self.readers).await.map_err(storage)?;
+        let rows = self.all(sql(TALLY)).await.map_err(storage)?;
         rows.iter().map(tally).collect()
     }
 }
 
 impl Database {
-    async fn jobs(&self, statement: Statement<'_>) -> Result<Vec<Job>, StoreError> {
-        let rows = statement.fetch_all(&self.readers).await.map_err(storage)?;
+    async fn jobs(&self, statement: Statement) -> Result<Vec<Job>, StoreError> {
+        let rows = self.all(statement).await.map_err(storage)?;
         rows.iter().map(row::read).collect()
     }
 
-    async fn ids(&self, statement: Statement<'_>) -> Result<Vec<JobId>, StoreError> {
-        let rows = statement.fetch_all(&self.readers).await.map_err(storage)?;
+    async fn ids(&self, statement: Statement) -> Result<Vec<JobId>, StoreError> {
+        let rows = self.all(statement).await.map_err(storage)?;
         rows.iter().map(|row| Ok(JobId(Columns(row).hash("id")?))).collect()
     }
 }
@@ -135,7 +123,7 @@ fn version(version: u64) -> Result<i64, StoreError> {
         .map_err(|_| StoreError::new(StoreErrorKind::Conflict).because(format!("no job has version {version}")))
 }
 
-fn tally(row: &SqliteRow) -> Result<Tally, StoreError> {
+fn tally(row: &Row) -> Result<Tally, StoreError> {
     let columns = Columns(row);
     Ok(Tally {
         src_eid: columns.eid("location_eid")?,
@@ -155,12 +143,13 @@ mod tests {
     /// The sweeper asks these all the time, over every job there ever was.
     #[tokio::test]
     async fn what_is_asked_often_is_answered_by_an_index_without_sorting() {
-        let database = Database::in_memory().await.unwrap();
-        schema::migrate(&database.writer).await.unwrap();
+        let database = crate::sqlite::in_memory().await.unwrap();
+        schema::migrate(&database).await.unwrap();
+        let Database::Sqlite { writer, .. } = &database else { unreachable!("made above") };
         let expected = [(DUE, "jobs_due"), (RIPE, "jobs_ripe"), (IN_STATE, "jobs_in_state"), (BY_GUID, "jobs_by_guid")];
         for (sql, index) in expected {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-            let rows = sqlx::query(explain).fetch_all(&database.writer).await.unwrap();
+            let rows = sqlx::query(explain).fetch_all(writer).await.unwrap();
             let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
             assert!(plan[0].contains(index), "{plan:?}");
             let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));

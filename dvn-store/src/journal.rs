@@ -1,6 +1,13 @@
 //! What was ever signed. The rules are in [`rules`], the chain of rows in [`chain`], the journal's name in [`identity`]; the
 //! constraints of the schema stand behind them.
 
+use crate::{
+    codec::{Columns, bind_header, digits, limit, micros},
+    database::{Database, Order, Read, Transaction},
+    error::journal as storage,
+    postgres::Guard,
+    sql::{Row, sql},
+};
 use alloy_primitives::Bytes;
 use async_trait::async_trait;
 use dvn_core::{
@@ -8,13 +15,6 @@ use dvn_core::{
     ids::{BlockNumber, Eid, Guid},
     packet::Claim,
     ports::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Quarantine},
-};
-use sqlx::{Sqlite, SqliteConnection, Transaction, sqlite::SqliteRow};
-
-use crate::{
-    codec::{Columns, bind_header, digits, limit, micros},
-    database::Database,
-    error::journal as storage,
 };
 
 mod chain;
@@ -35,25 +35,29 @@ macro_rules! select {
     };
 }
 
-const OF_SLOT: &str = select!("WHERE journal.guid = ? ORDER BY sequence");
-const AFTER: &str = select!("WHERE sequence > ? ORDER BY sequence LIMIT ?");
+const OF_SLOT: &str = select!("WHERE journal.guid = $1 ORDER BY sequence");
+const AFTER: &str = select!("WHERE sequence > $1 ORDER BY sequence LIMIT $2");
 /// Rows that are read at once.
 const PAGE: usize = 512;
 /// Slots are only made together with their first row.
 const LONELY_SLOTS: &str = "SELECT count(*) AS count FROM journal_slots
     WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.guid = journal_slots.guid)";
 const INSERT_SLOT: &str = "INSERT INTO journal_slots (guid, payload_hash, nonce, src_eid, sender, dst_eid, receiver)
-    VALUES (?, ?, ?, ?, ?, ?, ?)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const INSERT: &str =
     "INSERT INTO journal (sequence, guid, payload_hash, confirmations, expiration, vid, target, signer,
     source_block, evidence, chain_time, at, purpose, prev_hash, row_hash)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+const SIGN: &str = "UPDATE journal SET signature = $1 WHERE sequence = $2 AND signature IS NULL";
+const SIGNED: &str = "SELECT sequence FROM journal WHERE sequence = $1 AND signature = $2";
+const NEWEST: &str = "SELECT sequence, row_hash FROM journal ORDER BY sequence DESC LIMIT 1";
 
 #[async_trait]
 impl Journal for Database {
     async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         let claim = &intent.attestation.claim;
-        let mut transaction = self.begin().await.map_err(storage)?;
+        self.guard().map_or(Ok(()), Guard::refuse_if_lost)?;
+        let mut transaction = self.begin(Order::Journal).await.map_err(storage)?;
         identity::state(&mut transaction).await?;
         let earlier = rows_of(&mut transaction, claim.header.guid()).await?;
         rules::permit(&earlier, intent)?;
@@ -62,49 +66,37 @@ impl Journal for Database {
         }
         let head = insert(&mut transaction, intent).await?;
         transaction.commit().await.map_err(storage)?;
-        Ok(head)
+        Ok(self.seen(head))
     }
 
     async fn signed(&self, sequence: u64, signature: &Bytes) -> Result<(), JournalError> {
         let key = i64::try_from(sequence).unwrap_or(-1);
-        let done = sqlx::query("UPDATE journal SET signature = ?1 WHERE sequence = ?2 AND signature IS NULL")
-            .bind(signature.as_ref())
-            .bind(key)
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
-        if done.rows_affected() > 0 {
+        let (add, same) =
+            (sql(SIGN).bind(signature.as_ref()).bind(key), sql(SIGNED).bind(key).bind(signature.as_ref()));
+        if self.execute(add).await.map_err(storage)? > 0 {
             return Ok(());
         }
         // The answer to an earlier call may have been lost; the same signature again is no news.
-        let same = sqlx::query("SELECT 1 FROM journal WHERE sequence = ? AND signature = ?")
-            .bind(key)
-            .bind(signature.as_ref())
-            .fetch_optional(&self.writer)
-            .await
-            .map_err(storage)?;
+        let same = self.write_optional(same).await.map_err(storage)?;
         let detail = || format!("there is no intent {sequence} that waits for this signature");
         same.map(|_| ()).ok_or_else(|| JournalError::new(JournalErrorKind::Storage).because(detail()))
     }
 
     async fn slot(&self, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
-        let mut connection = self.readers.acquire().await.map_err(storage)?;
-        rows_of(&mut connection, guid).await
+        rows_of(&mut &*self, guid).await
     }
 
     async fn rows(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, JournalError> {
-        let mut connection = self.readers.acquire().await.map_err(storage)?;
-        let rows = rows_after(&mut connection, after, limit).await?;
+        let rows = rows_after(&mut &*self, after, limit).await?;
         rows.iter().map(|row| chain::read(row).map(|(row, _)| row)).collect()
     }
 
     async fn head(&self) -> Result<JournalHead, JournalError> {
-        let mut connection = self.readers.acquire().await.map_err(storage)?;
-        newest(&mut connection).await
+        Ok(self.seen(newest(&mut &*self).await?))
     }
 
     async fn verify(&self) -> Result<JournalHead, JournalError> {
-        let mut snapshot = self.readers.begin().await.map_err(storage)?;
+        let mut snapshot = self.snapshot().await.map_err(storage)?;
         let mut head = JournalHead::default();
         loop {
             let rows = rows_after(&mut snapshot, head.rows, PAGE).await?;
@@ -116,7 +108,7 @@ impl Journal for Database {
             }
         }
         refuse_lonely_slots(&mut snapshot).await?;
-        Ok(head)
+        Ok(self.seen(head))
     }
 
     async fn begin(&self, quarantine: Option<Quarantine>) -> Result<JournalId, JournalError> {
@@ -124,8 +116,7 @@ impl Journal for Database {
     }
 
     async fn state(&self) -> Result<JournalState, JournalError> {
-        let mut connection = self.readers.acquire().await.map_err(storage)?;
-        identity::state(&mut connection).await
+        identity::state(&mut &*self).await
     }
 
     async fn quarantine(&self, quarantine: Quarantine) -> Result<(), JournalError> {
@@ -145,30 +136,40 @@ impl Journal for Database {
     }
 }
 
-async fn rows_after(from: &mut SqliteConnection, after: u64, most: usize) -> Result<Vec<SqliteRow>, JournalError> {
+async fn rows_after(from: &mut impl Read, after: u64, most: usize) -> Result<Vec<Row>, JournalError> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    sqlx::query(AFTER).bind(after).bind(limit(most)).fetch_all(from).await.map_err(storage)
+    from.all(sql(AFTER).bind(after).bind(limit(most))).await.map_err(storage)
 }
 
-async fn rows_of(from: &mut SqliteConnection, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
-    let rows = sqlx::query(OF_SLOT).bind(guid.0.as_slice()).fetch_all(from).await.map_err(storage)?;
+async fn rows_of(from: &mut impl Read, guid: Guid) -> Result<Vec<JournalRow>, JournalError> {
+    let rows = from.all(sql(OF_SLOT).bind(guid.0.as_slice())).await.map_err(storage)?;
     rows.iter().map(|row| chain::read(row).map(|(row, _)| row)).collect()
 }
 
+impl Database {
+    /// Remembers a head that this process saw, so that a database that lost it shows.
+    fn seen(&self, head: JournalHead) -> JournalHead {
+        if let Some(guard) = self.guard() {
+            guard.see(head);
+        }
+        head
+    }
+}
+
 /// A plain insert: where the slot is there after all, the database refuses it.
-async fn insert_slot(to: &mut Transaction<'static, Sqlite>, claim: &Claim) -> Result<(), JournalError> {
+async fn insert_slot(to: &mut Transaction, claim: &Claim) -> Result<(), JournalError> {
     let guid = claim.header.guid();
-    let statement = sqlx::query(INSERT_SLOT).bind(guid.0.as_slice()).bind(claim.payload_hash.0.as_slice());
-    bind_header(statement, &claim.header).execute(&mut **to).await.map_err(storage)?;
+    let statement = sql(INSERT_SLOT).bind(guid.0.as_slice()).bind(claim.payload_hash.0.as_slice());
+    to.execute(bind_header(statement, &claim.header)).await.map_err(storage)?;
     Ok(())
 }
 
-async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Result<JournalHead, JournalError> {
+async fn insert(to: &mut Transaction, intent: &Intent) -> Result<JournalHead, JournalError> {
     let JournalHead { rows, hash: previous } = newest(to).await?;
     let sequence = rows.saturating_add(1);
     let hash = row_hash(previous, sequence, intent);
     let attestation = &intent.attestation;
-    sqlx::query(INSERT)
+    let statement = sql(INSERT)
         .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
         .bind(attestation.claim.header.guid().0.to_vec())
         .bind(attestation.claim.payload_hash.0.as_slice())
@@ -183,28 +184,23 @@ async fn insert(to: &mut Transaction<'static, Sqlite>, intent: &Intent) -> Resul
         .bind(micros(intent.at))
         .bind(intent.purpose.name())
         .bind(previous.as_slice())
-        .bind(hash.as_slice())
-        .execute(&mut **to)
-        .await
-        .map_err(storage)?;
+        .bind(hash.as_slice());
+    to.execute(statement).await.map_err(storage)?;
     Ok(JournalHead { rows: sequence, hash })
 }
 
-async fn newest(from: &mut SqliteConnection) -> Result<JournalHead, JournalError> {
-    let row = sqlx::query("SELECT sequence, row_hash FROM journal ORDER BY sequence DESC LIMIT 1")
-        .fetch_optional(from)
-        .await
-        .map_err(storage)?;
+async fn newest(from: &mut impl Read) -> Result<JournalHead, JournalError> {
+    let row = from.optional(sql(NEWEST)).await.map_err(storage)?;
     let Some(row) = row else { return Ok(JournalHead::default()) };
     let columns = Columns(&row);
     let head = columns.count("sequence").and_then(|rows| Ok(JournalHead { rows, hash: columns.hash("row_hash")? }));
     head.map_err(|error| JournalError::new(JournalErrorKind::Tampered).because("newest row").caused_by(error))
 }
 
-async fn refuse_lonely_slots(from: &mut SqliteConnection) -> Result<(), JournalError> {
-    let count: i64 = sqlx::query_scalar(LONELY_SLOTS).fetch_one(from).await.map_err(storage)?;
-    if count == 0 {
-        return Ok(());
-    }
+async fn refuse_lonely_slots(from: &mut impl Read) -> Result<(), JournalError> {
+    let row = from.optional(sql(LONELY_SLOTS)).await.map_err(storage)?;
+    let count = row.map(|row| Columns(&row).count("count")).transpose();
+    let count = count.map_err(|error| JournalError::new(JournalErrorKind::Storage).caused_by(error))?;
+    let Some(count) = count.filter(|count| *count > 0) else { return Ok(()) };
     Err(JournalError::new(JournalErrorKind::Tampered).because(format!("{count} slots have lost their rows")))
 }

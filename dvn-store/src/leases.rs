@@ -12,14 +12,16 @@ use crate::{
     codec::{Columns, micros},
     database::Database,
     error::storage,
+    sql::sql,
 };
 
 /// Inserts a lease that nobody ever held, or takes over one that is mine, free or over. The fence stays for the holder
 /// that renews and grows for everybody else.
-const ACQUIRE: &str = "INSERT INTO leases (name, holder, fence, until) VALUES (?, ?, 1, ?)
+const ACQUIRE: &str = "INSERT INTO leases (name, holder, fence, until) VALUES ($1, $2, 1, $3)
     ON CONFLICT (name) DO UPDATE SET
-        holder = excluded.holder, until = excluded.until, fence = fence + (holder IS NOT excluded.holder)
-    WHERE holder IS NULL OR holder = excluded.holder OR until <= ?
+        holder = excluded.holder, until = excluded.until, fence = leases.fence
+            + CASE WHEN leases.holder IS NOT DISTINCT FROM excluded.holder THEN 0 ELSE 1 END
+    WHERE leases.holder IS NULL OR leases.holder = excluded.holder OR leases.until <= $4
     RETURNING fence, until";
 
 #[async_trait]
@@ -32,14 +34,9 @@ impl Leases for Database {
         ttl: Duration,
     ) -> Result<Option<Lease>, StoreError> {
         let ttl = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
-        let row = sqlx::query(ACQUIRE)
-            .bind(name)
-            .bind(holder)
-            .bind(micros(now).saturating_add(ttl))
-            .bind(micros(now))
-            .fetch_optional(&self.writer)
-            .await
-            .map_err(storage)?;
+        let until = micros(now).saturating_add(ttl);
+        let acquire = sql(ACQUIRE).bind(name).bind(holder).bind(until).bind(micros(now));
+        let row = self.write_optional(acquire).await.map_err(storage)?;
         row.map(|row| {
             let columns = Columns(&row);
             Ok(Lease { fence: columns.count("fence")?, until: columns.time("until")? })
@@ -48,12 +45,8 @@ impl Leases for Database {
     }
 
     async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE leases SET holder = NULL WHERE name = ? AND holder = ?")
-            .bind(name)
-            .bind(holder)
-            .execute(&self.writer)
-            .await
-            .map_err(storage)?;
+        let release = sql("UPDATE leases SET holder = NULL WHERE name = $1 AND holder = $2").bind(name).bind(holder);
+        self.execute(release).await.map_err(storage)?;
         Ok(())
     }
 }

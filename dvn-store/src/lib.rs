@@ -76,10 +76,14 @@ mod leases;
 mod mirror;
 mod outbox;
 mod paths;
+mod ports;
+mod postgres;
 mod schema;
+mod sql;
 mod sqlite;
 
 pub use error::OpenError;
 pub use journal::row_hash;
 pub use mirror::{Comparison, KeptHead, Mirror, MirrorError, Mirrored};
+pub use postgres::{Postgres, PostgresOptions, PostgresTls};
 pub use sqlite::Sqlite;

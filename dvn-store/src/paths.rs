@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::{
+    codec::{Columns, digits},
+    database::{Database, Order, Transaction},
+    error::storage,
+    sql::sql,
+};
 use async_trait::async_trait;
 use dvn_core::{
     error::StoreError,
@@ -9,15 +15,9 @@ use dvn_core::{
     packet::Path,
     ports::{Neighbours, Paths, Sighting},
 };
-use sqlx::sqlite::SqliteConnection;
 
-use crate::{
-    codec::{Columns, digits},
-    database::Database,
-    error::storage,
-};
-
-const FIND: &str = "SELECT id, through FROM paths WHERE src_eid = ? AND sender = ? AND dst_eid = ? AND receiver = ?";
+const FIND: &str =
+    "SELECT id, through FROM paths WHERE src_eid = $1 AND sender = $2 AND dst_eid = $3 AND receiver = $4";
 
 #[async_trait]
 impl Paths for Database {
@@ -29,7 +29,7 @@ impl Paths for Database {
         if paths.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.begin().await.map_err(storage)?;
+        let mut transaction = self.begin(Order::Paths).await.map_err(storage)?;
         for (path, mut nonces) in paths {
             // The lowest first: a new path begins there.
             nonces.sort_unstable();
@@ -39,7 +39,7 @@ impl Paths for Database {
     }
 
     async fn neighbours(&self, path: Path, nonce: Nonce) -> Result<Neighbours, StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(storage)?;
+        let mut snapshot = self.snapshot().await.map_err(storage)?;
         let Some(known) = find(&mut snapshot, &path).await? else {
             return Ok(Neighbours::Unread);
         };
@@ -56,8 +56,9 @@ impl Paths for Database {
     }
 
     async fn has_gap(&self, src_eid: Eid) -> Result<bool, StoreError> {
-        let any = "SELECT 1 FROM path_ahead JOIN paths ON paths.id = path_ahead.path WHERE paths.src_eid = ? LIMIT 1";
-        let row = sqlx::query(any).bind(src_eid.0).fetch_optional(&self.readers).await.map_err(storage)?;
+        let any =
+            "SELECT path FROM path_ahead JOIN paths ON paths.id = path_ahead.path WHERE paths.src_eid = $1 LIMIT 1";
+        let row = self.optional(sql(any).bind(src_eid.0)).await.map_err(storage)?;
         Ok(row.is_some())
     }
 }
@@ -71,26 +72,17 @@ struct Known {
 
 impl Known {
     /// The nonces ahead of a gap, up to this one, lowest first.
-    async fn ahead(self, connection: &mut SqliteConnection, up_to: Nonce) -> Result<Vec<Nonce>, StoreError> {
-        let rows = sqlx::query("SELECT nonce FROM path_ahead WHERE path = ? AND nonce <= ? ORDER BY nonce")
-            .bind(self.id)
-            .bind(digits(up_to.0))
-            .fetch_all(connection)
-            .await
-            .map_err(storage)?;
+    async fn ahead(self, connection: &mut Transaction, up_to: Nonce) -> Result<Vec<Nonce>, StoreError> {
+        let ahead = sql("SELECT nonce FROM path_ahead WHERE path = $1 AND nonce <= $2 ORDER BY nonce");
+        let rows = connection.all(ahead.bind(self.id).bind(digits(up_to.0))).await.map_err(storage)?;
         rows.iter().map(|row| Ok(Nonce(Columns(row).number("nonce")?))).collect()
     }
 }
 
-async fn find(connection: &mut SqliteConnection, path: &Path) -> Result<Option<Known>, StoreError> {
-    let row = sqlx::query(FIND)
-        .bind(path.src_eid.0)
-        .bind(path.sender.as_slice())
-        .bind(path.dst_eid.0)
-        .bind(path.receiver.as_slice())
-        .fetch_optional(connection)
-        .await
-        .map_err(storage)?;
+async fn find(connection: &mut Transaction, path: &Path) -> Result<Option<Known>, StoreError> {
+    let find =
+        sql(FIND).bind(path.src_eid.0).bind(path.sender.as_slice()).bind(path.dst_eid.0).bind(path.receiver.as_slice());
+    let row = connection.optional(find).await.map_err(storage)?;
     row.map(|row| {
         let columns = Columns(&row);
         Ok(Known { id: columns.any("id")?, through: Nonce(columns.number("through")?) })
@@ -98,7 +90,7 @@ async fn find(connection: &mut SqliteConnection, path: &Path) -> Result<Option<K
     .transpose()
 }
 
-async fn note_path(connection: &mut SqliteConnection, path: &Path, nonces: &[Nonce]) -> Result<(), StoreError> {
+async fn note_path(connection: &mut Transaction, path: &Path, nonces: &[Nonce]) -> Result<(), StoreError> {
     let Some(first) = nonces.first() else {
         return Ok(());
     };
@@ -124,43 +116,31 @@ async fn note_path(connection: &mut SqliteConnection, path: &Path, nonces: &[Non
     Ok(())
 }
 
-async fn begin_path(connection: &mut SqliteConnection, path: &Path, first: Nonce) -> Result<Known, StoreError> {
-    let insert = "INSERT INTO paths (src_eid, sender, dst_eid, receiver, through) VALUES (?, ?, ?, ?, ?) RETURNING id";
-    let row = sqlx::query(insert)
+async fn begin_path(connection: &mut Transaction, path: &Path, first: Nonce) -> Result<Known, StoreError> {
+    let insert =
+        "INSERT INTO paths (src_eid, sender, dst_eid, receiver, through) VALUES ($1, $2, $3, $4, $5) RETURNING id";
+    let insert = sql(insert)
         .bind(path.src_eid.0)
         .bind(path.sender.as_slice())
         .bind(path.dst_eid.0)
         .bind(path.receiver.as_slice())
-        .bind(digits(first.0))
-        .fetch_one(connection)
-        .await
-        .map_err(storage)?;
+        .bind(digits(first.0));
+    let row = connection.optional(insert).await.map_err(storage)?;
+    let row = row.ok_or_else(|| storage(sqlx::Error::RowNotFound))?;
     Ok(Known { id: Columns(&row).any("id")?, through: first })
 }
 
-async fn insert_ahead(connection: &mut SqliteConnection, path: i64, nonce: Nonce) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO path_ahead (path, nonce) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(path)
-        .bind(digits(nonce.0))
-        .execute(connection)
-        .await
-        .map_err(storage)?;
+async fn insert_ahead(connection: &mut Transaction, path: i64, nonce: Nonce) -> Result<(), StoreError> {
+    let insert = sql("INSERT INTO path_ahead (path, nonce) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    connection.execute(insert.bind(path).bind(digits(nonce.0))).await.map_err(storage)?;
     Ok(())
 }
 
-async fn advance(connection: &mut SqliteConnection, path: i64, through: Nonce) -> Result<(), StoreError> {
-    sqlx::query("UPDATE paths SET through = ? WHERE id = ?")
-        .bind(digits(through.0))
-        .bind(path)
-        .execute(&mut *connection)
-        .await
-        .map_err(storage)?;
-    sqlx::query("DELETE FROM path_ahead WHERE path = ? AND nonce <= ?")
-        .bind(path)
-        .bind(digits(through.0))
-        .execute(connection)
-        .await
-        .map_err(storage)?;
+async fn advance(connection: &mut Transaction, path: i64, through: Nonce) -> Result<(), StoreError> {
+    let update = sql("UPDATE paths SET through = $1 WHERE id = $2").bind(digits(through.0)).bind(path);
+    connection.execute(update).await.map_err(storage)?;
+    let delete = sql("DELETE FROM path_ahead WHERE path = $1 AND nonce <= $2").bind(path).bind(digits(through.0));
+    connection.execute(delete).await.map_err(storage)?;
     Ok(())
 }
 

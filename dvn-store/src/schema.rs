@@ -21,48 +21,81 @@
 //!
 //! A released migration is never edited: its checksum is in every store that ran it. A change of the schema is a new file.
 
-use sqlx::{SqlitePool, migrate::MigrateError, migrate::Migrator};
+use sqlx::{
+    PgConnection, SqlitePool,
+    migrate::{MigrateError, Migrator},
+};
 
-use crate::error::OpenError;
+use crate::{database::Database, error::OpenError};
 
-static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+static SQLITE: Migrator = sqlx::migrate!("./migrations");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// The newest schema that this release knows.
-fn known() -> i64 {
-    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+fn known(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// The schema that the store has, 0 for an empty database.
+const VERSION: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+
+/// The schema that an embedded store has, 0 for an empty database.
 async fn found(pool: &SqlitePool) -> Result<i64, OpenError> {
-    let database = |error: sqlx::Error| OpenError::Database(error.into());
     let table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'";
-    let tables: i64 = sqlx::query_scalar(table).fetch_one(pool).await.map_err(database)?;
+    let tables: i64 = sqlx::query_scalar(table).fetch_one(pool).await.map_err(OpenError::of_database)?;
     if tables == 0 {
         return Ok(0);
     }
-    let version = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-    sqlx::query_scalar(version).fetch_one(pool).await.map_err(database)
+    sqlx::query_scalar(VERSION).fetch_one(pool).await.map_err(OpenError::of_database)
 }
 
-/// Brings the store to this release's schema.
-pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), OpenError> {
-    refuse_newer(found(pool).await?)?;
-    MIGRATOR.run(pool).await.map_err(|error| match error {
+/// Brings an embedded store to this release's schema.
+pub(crate) async fn migrate(database: &Database) -> Result<(), OpenError> {
+    let Database::Sqlite { writer, .. } = database else { return Ok(()) };
+    refuse_newer(found(writer).await?, known(&SQLITE))?;
+    SQLITE.run(writer).await.map_err(failed)
+}
+
+/// Refuses an embedded store that has another schema than this release's.
+pub(crate) async fn check(database: &Database) -> Result<(), OpenError> {
+    let Database::Sqlite { writer, .. } = database else { return Ok(()) };
+    compare(found(writer).await?, known(&SQLITE))
+}
+
+/// The schema that a PostgreSQL database has, 0 for an empty one.
+pub(crate) async fn found_in_postgres(connection: &mut PgConnection) -> Result<i64, OpenError> {
+    let table = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    let is_there: bool = sqlx::query_scalar(table).fetch_one(&mut *connection).await.map_err(OpenError::of_database)?;
+    if !is_there {
+        return Ok(0);
+    }
+    sqlx::query_scalar(VERSION).fetch_one(connection).await.map_err(OpenError::of_database)
+}
+
+/// Brings a PostgreSQL database to this release's schema. Of several processes one does, under a lock of the migrator's.
+pub(crate) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), OpenError> {
+    refuse_newer(found_in_postgres(connection).await?, known(&POSTGRES))?;
+    POSTGRES.run(connection).await.map_err(failed)
+}
+
+/// Refuses a PostgreSQL database that has another schema than this release's.
+pub(crate) fn compare_postgres(found: i64) -> Result<(), OpenError> {
+    compare(found, known(&POSTGRES))
+}
+
+fn failed(error: MigrateError) -> OpenError {
+    match error {
         MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) | MigrateError::Dirty(_) => {
             OpenError::Schema(error.into())
         }
         _ => OpenError::Database(error.into()),
-    })
+    }
 }
 
-/// Refuses a store that has another schema than this release's.
-pub(crate) async fn check(pool: &SqlitePool) -> Result<(), OpenError> {
-    let (found, known) = (found(pool).await?, known());
-    refuse_newer(found)?;
+fn compare(found: i64, known: i64) -> Result<(), OpenError> {
+    refuse_newer(found, known)?;
     if found < known { Err(OpenError::Older { found, known }) } else { Ok(()) }
 }
 
-fn refuse_newer(found: i64) -> Result<(), OpenError> {
-    let known = known();
+fn refuse_newer(found: i64, known: i64) -> Result<(), OpenError> {
     if found > known { Err(OpenError::Newer { found, known }) } else { Ok(()) }
 }

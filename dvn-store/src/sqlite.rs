@@ -13,7 +13,10 @@ use dvn_core::{
     ports::{Journal, Store},
 };
 
-use crate::{audit, database::Database, error::OpenError, schema};
+mod pools;
+
+pub(crate) use self::pools::in_memory;
+use crate::{audit, database::Database, error::OpenError, ports, schema};
 
 const DATABASE: &str = "dvn.db";
 const LOCK: &str = "dvn.lock";
@@ -59,8 +62,8 @@ impl Sqlite {
 
     async fn open_locked(data_dir: &Path) -> Result<Self, OpenError> {
         let lock = lock(data_dir)?;
-        let database = Database::file(&data_dir.join(DATABASE), Some(lock)).await.map_err(database_error)?;
-        schema::migrate(&database.writer).await?;
+        let database = pools::file(&data_dir.join(DATABASE), Some(lock)).await.map_err(OpenError::of_database)?;
+        schema::migrate(&database).await?;
         Ok(Self(Arc::new(database)))
     }
 
@@ -71,8 +74,8 @@ impl Sqlite {
     /// reads, or [`OpenError::Database`].
     pub async fn open_read_only(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = existing(data_dir.as_ref())?;
-        let database = Database::read_only(&path).await.map_err(database_error)?;
-        schema::check(&database.readers).await?;
+        let database = pools::read_only(&path).await.map_err(OpenError::of_database)?;
+        schema::check(&database).await?;
         Ok(Self(Arc::new(database)))
     }
 
@@ -83,8 +86,8 @@ impl Sqlite {
     /// As [`Sqlite::open_read_only`].
     pub async fn open_shared(data_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = existing(data_dir.as_ref())?;
-        let database = Database::file(&path, None).await.map_err(database_error)?;
-        schema::check(&database.writer).await?;
+        let database = pools::file(&path, None).await.map_err(OpenError::of_database)?;
+        schema::check(&database).await?;
         Ok(Self(Arc::new(database)))
     }
 
@@ -94,8 +97,8 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError::Database`].
     pub async fn in_memory() -> Result<Self, OpenError> {
-        let database = Database::in_memory().await.map_err(database_error)?;
-        schema::migrate(&database.writer).await?;
+        let database = in_memory().await.map_err(OpenError::of_database)?;
+        schema::migrate(&database).await?;
         Journal::begin(&database, None).await.map_err(|error| OpenError::Database(error.into()))?;
         Ok(Self(Arc::new(database)))
     }
@@ -103,19 +106,7 @@ impl Sqlite {
     /// Every durable port, all on this database.
     #[must_use]
     pub fn store(&self) -> Store {
-        let database = &self.0;
-        Store {
-            jobs: database.clone(),
-            cursors: database.clone(),
-            paths: database.clone(),
-            finalized: database.clone(),
-            journal: database.clone(),
-            halts: database.clone(),
-            outbox: database.clone(),
-            evidence: database.clone(),
-            audit: database.clone(),
-            leases: database.clone(),
-        }
+        ports::of(&self.0)
     }
 
     /// Recomputes the audit log's chain and returns the number of rows and the newest row's hash (zero without rows).
@@ -130,8 +121,7 @@ impl Sqlite {
     /// Waits for the statements under way and closes the connections; the ports fail from then on. The folder's lock
     /// stays until the last port is dropped.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        self.0.close().await;
     }
 }
 
@@ -155,8 +145,4 @@ fn sync_entry(data_dir: &Path) -> io::Result<()> {
 fn existing(data_dir: &Path) -> Result<std::path::PathBuf, OpenError> {
     let path = data_dir.join(DATABASE);
     if path.is_file() { Ok(path) } else { Err(OpenError::Missing { path: data_dir.to_owned() }) }
-}
-
-fn database_error(error: sqlx::Error) -> OpenError {
-    OpenError::Database(error.into())
 }

@@ -1,16 +1,17 @@
 //! A job as columns.
 
+use crate::{
+    codec::{CodecError, Columns, digits, micros},
+    sql::{Row, Statement},
+};
 use dvn_core::{
     error::{StoreError, StoreErrorKind},
     ids::{BlockNumber, ChainTime, Confirmations, JobId},
     job::{Job, Location, Signed, State, Wake},
 };
-use sqlx::sqlite::SqliteRow;
-
-use crate::codec::{CodecError, Columns, Statement, digits, micros};
 
 /// Binds the columns from `location_eid` to `observed_at`: all but who the job is and its version.
-pub(super) fn bind<'q>(statement: Statement<'q>, job: &Job) -> Statement<'q> {
+pub(super) fn bind(statement: Statement, job: &Job) -> Statement {
     let (wake_at, wake_head) = match job.wake {
         Wake::At(at) => (Some(micros(at)), None),
         Wake::AtHead(number) => (None, Some(digits(number.0))),
@@ -30,7 +31,7 @@ pub(super) fn bind<'q>(statement: Statement<'q>, job: &Job) -> Statement<'q> {
         .bind(micros(job.observed_at))
 }
 
-fn bind_location<'q>(statement: Statement<'q>, location: &Location) -> Statement<'q> {
+fn bind_location(statement: Statement, location: &Location) -> Statement {
     statement
         .bind(location.src_eid.0)
         .bind(digits(location.block.number.0))
@@ -39,7 +40,7 @@ fn bind_location<'q>(statement: Statement<'q>, location: &Location) -> Statement
         .bind(digits(location.log_index))
 }
 
-fn bind_signed<'q>(statement: Statement<'q>, signed: Option<&Signed>) -> Statement<'q> {
+fn bind_signed(statement: Statement, signed: Option<&Signed>) -> Statement {
     statement
         .bind(signed.map(|signed| digits(signed.confirmations.0)))
         .bind(signed.map(|signed| digits(signed.expiration.0)))
@@ -48,7 +49,7 @@ fn bind_signed<'q>(statement: Statement<'q>, signed: Option<&Signed>) -> Stateme
 }
 
 /// The job that a row holds. Its id is computed again: a row whose claim was changed is not that job any more.
-pub(super) fn read(row: &SqliteRow) -> Result<Job, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Job, StoreError> {
     let columns = Columns(row);
     let id = JobId(columns.hash("id")?);
     let job = Job {

@@ -3,6 +3,10 @@
 //! A row that was edited, removed, inserted or moved shows, except rows that were cut off at the end: a shorter journal is
 //! a valid journal. That shows only against a head (count and hash, as `verify` returns them) that was kept elsewhere.
 
+use crate::{
+    codec::{CodecError, Columns, micros},
+    sql::Row,
+};
 use alloy_primitives::B256;
 use dvn_core::{
     error::{JournalError, JournalErrorKind},
@@ -10,9 +14,6 @@ use dvn_core::{
     ids::ChainTime,
     ports::{Intent, JournalHead, JournalRow, Purpose},
 };
-use sqlx::sqlite::SqliteRow;
-
-use crate::codec::{CodecError, Columns, micros};
 
 /// The hash of a journal's row, after the row before it: zero before the first.
 ///
@@ -41,7 +42,7 @@ pub fn row_hash(previous: B256, sequence: u64, intent: &Intent) -> B256 {
 }
 
 /// A row and the hash before it. Its own hash is computed again, so that an edited row is never decided by.
-pub(super) fn read(row: &SqliteRow) -> Result<(JournalRow, B256), JournalError> {
+pub(super) fn read(row: &Row) -> Result<(JournalRow, B256), JournalError> {
     let (read, previous, guid) = columns(Columns(row)).map_err(|error| {
         let sequence = Columns(row).count("sequence").unwrap_or_default();
         tampered(sequence).caused_by(error)
@@ -52,7 +53,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<(JournalRow, B256), JournalError> 
 }
 
 /// The head after this row, if it is genuine and the one that follows `head`.
-pub(super) fn follow(row: &SqliteRow, head: JournalHead) -> Result<JournalHead, JournalError> {
+pub(super) fn follow(row: &Row, head: JournalHead) -> Result<JournalHead, JournalError> {
     let (row, previous) = read(row)?;
     let next = head.rows.saturating_add(1);
     if row.sequence != next || previous != head.hash {

@@ -15,7 +15,7 @@ use dvn_core::{
 };
 
 use super::{file::Media, *};
-use crate::{database::Database, schema};
+use crate::{schema, sqlite};
 
 #[derive(Debug, Default)]
 struct Disk {
@@ -108,8 +108,8 @@ fn intent(nonce: u64) -> Intent {
 }
 
 async fn mirrored() -> (Arc<Mirrored>, FakeMedia) {
-    let database = Database::in_memory().await.unwrap();
-    schema::migrate(&database.writer).await.unwrap();
+    let database = sqlite::in_memory().await.unwrap();
+    schema::migrate(&database).await.unwrap();
     let journal: Arc<dyn Journal> = Arc::new(database);
     let id = journal.begin(None).await.unwrap();
     let media = FakeMedia::default();

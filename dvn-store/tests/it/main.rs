@@ -11,5 +11,6 @@ mod forgery;
 mod killed;
 mod mirror;
 mod model;
+mod postgres;
 mod suite;
 mod tampering;
