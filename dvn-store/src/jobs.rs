@@ -8,7 +8,7 @@ use dvn_core::{
     error::{StoreError, StoreErrorKind},
     ids::{Eid, Guid, JobId},
     job::{Job, State},
-    ports::{Head, JobStore, Observed, Tally},
+    ports::{Due, Head, JobStore, Observed, Tally},
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -32,9 +32,9 @@ const SAVE: &str = "UPDATE jobs SET location_eid = ?, block_number = ?, block_ha
         signed_confirmations = ?, signed_expiration = ?, signed_target = ?, signatures = ?,
         attested_number = ?, attested_hash = ?, attempts = ?, last_error = ?, observed_at = ?, version = ?
     WHERE id = ? AND version = ?";
-const DUE: &str = "SELECT id FROM jobs WHERE wake_at <= ? ORDER BY wake_at, rowid LIMIT ?";
-const RIPE: &str = "SELECT id FROM jobs WHERE location_eid = ? AND wake_head <= ? AND block_number <= ?
-    ORDER BY block_number, rowid LIMIT ?";
+const DUE: &str = "SELECT id, state, reason, version FROM jobs WHERE wake_at <= ? ORDER BY wake_at, rowid LIMIT ?";
+const RIPE: &str = "SELECT id, state, reason, version FROM jobs
+    WHERE location_eid = ? AND wake_head <= ? AND block_number <= ? ORDER BY block_number, rowid LIMIT ?";
 const IN_STATE: &str = "SELECT * FROM jobs WHERE dst_eid = ? AND state = ? AND reason IS ?
     ORDER BY observed_at, rowid LIMIT ?";
 const BY_GUID: &str = "SELECT * FROM jobs WHERE guid = ? ORDER BY observed_at, rowid";
@@ -85,17 +85,17 @@ impl JobStore for Database {
         Ok(())
     }
 
-    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        self.ids(sqlx::query(DUE).bind(micros(now)).bind(bound(limit))).await
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.found(sqlx::query(DUE).bind(micros(now)).bind(bound(limit))).await
     }
 
-    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
         let statement = sqlx::query(RIPE)
             .bind(src_eid.0)
             .bind(digits(head.latest.0))
             .bind(digits(head.settled.0))
             .bind(bound(limit));
-        self.ids(statement).await
+        self.found(statement).await
     }
 
     async fn in_state(&self, dst_eid: Eid, state: State, limit: usize) -> Result<Vec<Job>, StoreError> {
@@ -124,10 +124,15 @@ impl Database {
         rows.iter().map(row::read).collect()
     }
 
-    async fn ids(&self, statement: Statement<'_>) -> Result<Vec<JobId>, StoreError> {
+    async fn found(&self, statement: Statement<'_>) -> Result<Vec<Due>, StoreError> {
         let rows = statement.fetch_all(&self.readers).await.map_err(storage)?;
-        rows.iter().map(|row| Ok(JobId(Columns(row).hash("id")?))).collect()
+        rows.iter().map(due).collect()
     }
+}
+
+fn due(row: &SqliteRow) -> Result<Due, StoreError> {
+    let columns = Columns(row);
+    Ok(Due { id: JobId(columns.hash("id")?), state: row::state(columns)?, version: columns.count("version")? })
 }
 
 fn version(version: u64) -> Result<i64, StoreError> {
