@@ -11,5 +11,6 @@ mod forgery;
 mod killed;
 mod mirror;
 mod model;
+mod queue;
 mod suite;
 mod tampering;
