@@ -400,6 +400,8 @@ impl Builder {
             tuning: self.tuning,
             audits: Audits::default(),
             in_hand: std::sync::Mutex::default(),
+            called: std::sync::Mutex::default(),
+            heads: std::sync::Mutex::default(),
             committed_at: std::sync::Mutex::default(),
         };
         Ok(Dvn { engine: Arc::new(engine), sources: self.sources })

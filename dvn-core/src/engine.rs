@@ -36,7 +36,7 @@ use crate::{
     backoff::Backoff,
     builder::{Batch, Source},
     ids::{BlockNumber, Eid, JobId},
-    ports::{Clock, Cosigner, JobQueue, Store, Submitter},
+    ports::{Clock, Cosigner, Head, JobQueue, Store, Submitter},
 };
 
 /// A composed DVN, ready to run. Made by [`Dvn::builder`].
@@ -75,6 +75,10 @@ pub(crate) struct Engine {
     pub(crate) tuning: Tuning,
     /// Jobs that a worker of this process holds.
     pub(crate) in_hand: Mutex<HashSet<JobId>>,
+    /// Jobs that a worker shall look at before their time.
+    pub(crate) called: Mutex<HashSet<JobId>>,
+    /// How far each source is, as far as jobs were woken for it.
+    pub(crate) heads: Mutex<HashMap<Eid, Head>>,
     /// The destination height at which an attested packet was first seen as committed.
     pub(crate) committed_at: Mutex<HashMap<JobId, BlockNumber>>,
 }

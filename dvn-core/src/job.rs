@@ -155,6 +155,18 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name && state.reason() == reason)
     }
 
+    /// Which kind of work a job in this state is.
+    #[must_use]
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::Observed | Self::Waiting | Self::Held(_) | Self::Refused(_) | Self::Orphaned => Stage::Verify,
+            Self::Verified => Stage::Sign,
+            Self::Signed | Self::Submitted | Self::Attested | Self::Committed | Self::Retracting | Self::Retracted => {
+                Stage::Watch
+            }
+        }
+    }
+
     /// Whether nothing more is to be attested here, whatever happens.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
@@ -247,6 +259,43 @@ impl State {
 
     fn only(self, legal: bool, to: Self, otherwise: Result<Self, IllegalMove>) -> Result<Self, IllegalMove> {
         if legal { Ok(to) } else { otherwise }
+    }
+}
+
+/// A kind of work, so that one kind does not keep the others from being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "before, at and after the signature")]
+pub enum Stage {
+    /// Finding out whether a packet is real and final.
+    Verify,
+    /// Collecting a quorum for what was verified.
+    Sign,
+    /// Looking after what was signed.
+    Watch,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Verify, Self::Sign, Self::Watch];
+
+    /// A stable lower-case name, as queues and metrics use it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Sign => "sign",
+            Self::Watch => "watch",
+        }
+    }
+
+    /// Its place in [`Stage::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Verify => 0,
+            Self::Sign => 1,
+            Self::Watch => 2,
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub use history::{Cause, ChangeKind, ContractChange, History, Shown};
 pub use journal::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Purpose, Quarantine};
 pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId};
 pub use paths::{Neighbours, Paths};
-pub use queue::{JobQueue, LocalQueue};
+pub use queue::{Due, Entry, JobQueue, LocalQueue, Receipt};
 pub use records::{
     AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease,
     Leases,

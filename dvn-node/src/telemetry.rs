@@ -149,6 +149,9 @@ fn describe() {
     );
     describe_counter!("dvn_votes_missing_total", "Questions to a chain's seats that got too few votes, by question.");
     describe_counter!("dvn_seat_faults_total", "Votes that a seat did not cast or lost, by reason.");
+    describe_gauge!("dvn_queue_up", "1 while the queue in Redis is used, 0 while the node works without it.");
+    describe_counter!("dvn_queue_rejected_total", "Entries in Redis that are none of ours.");
+    describe_counter!("dvn_queue_overdue_total", "Jobs that Redis kept for too long and that were done without it.");
     describe_gauge!("dvn_peer_healthy", "1 while a peer answers, else 0.");
     describe_counter!("dvn_cosigned_total", "Proposals of peers by outcome.");
     describe_counter!("dvn_peer_journal_conflicts_total", "Peers that showed two journals, or one that forgot a row.");

@@ -14,7 +14,7 @@ use dvn_core::{
     error::{StoreError, StoreErrorKind},
     ids::{Eid, Guid, JobId},
     job::{Job, State},
-    ports::{Head, JobStore, Observed, Tally},
+    ports::{Due, Head, JobStore, Observed, Tally},
 };
 
 mod row;
@@ -33,9 +33,9 @@ const SAVE: &str =
         signed_confirmations = $11, signed_expiration = $12, signed_target = $13, signatures = $14,
         attested_number = $15, attested_hash = $16, attempts = $17, last_error = $18, observed_at = $19, version = $20
     WHERE id = $21 AND version = $22";
-const DUE: &str = "SELECT id FROM jobs WHERE wake_at <= $1 ORDER BY wake_at, rowid LIMIT ?";
-const RIPE: &str = "SELECT id FROM jobs WHERE location_eid = $1 AND wake_head <= $2 AND block_number <= $3
-    ORDER BY block_number, rowid LIMIT ?";
+const DUE: &str = "SELECT id, state, reason, version FROM jobs WHERE wake_at <= $1 ORDER BY wake_at, rowid LIMIT $2";
+const RIPE: &str = "SELECT id, state, reason, version FROM jobs
+    WHERE location_eid = $1 AND wake_head <= $2 AND block_number <= $3 ORDER BY block_number, rowid LIMIT $4";
 const IN_STATE: &str = "SELECT * FROM jobs WHERE dst_eid = $1 AND state = $2 AND reason IS NOT DISTINCT FROM $3
     ORDER BY observed_at, rowid LIMIT $4";
 const BY_GUID: &str = "SELECT * FROM jobs WHERE guid = $1 ORDER BY observed_at, rowid";
@@ -77,14 +77,14 @@ impl JobStore for Database {
         Ok(())
     }
 
-    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        self.ids(sql(DUE).bind(micros(now)).bind(bound(limit))).await
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.found(sql(DUE).bind(micros(now)).bind(bound(limit))).await
     }
 
-    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
         let statement =
             sql(RIPE).bind(src_eid.0).bind(digits(head.latest.0)).bind(digits(head.settled.0)).bind(bound(limit));
-        self.ids(statement).await
+        self.found(statement).await
     }
 
     async fn in_state(&self, dst_eid: Eid, state: State, limit: usize) -> Result<Vec<Job>, StoreError> {
@@ -112,10 +112,15 @@ impl Database {
         rows.iter().map(row::read).collect()
     }
 
-    async fn ids(&self, statement: Statement) -> Result<Vec<JobId>, StoreError> {
+    async fn found(&self, statement: Statement) -> Result<Vec<Due>, StoreError> {
         let rows = self.all(statement).await.map_err(storage)?;
-        rows.iter().map(|row| Ok(JobId(Columns(row).hash("id")?))).collect()
+        rows.iter().map(due).collect()
     }
+}
+
+fn due(row: &Row) -> Result<Due, StoreError> {
+    let columns = Columns(row);
+    Ok(Due { id: JobId(columns.hash("id")?), state: row::state(columns)?, version: columns.count("version")? })
 }
 
 fn version(version: u64) -> Result<i64, StoreError> {

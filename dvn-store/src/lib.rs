@@ -57,10 +57,32 @@
 //! # }
 //! ```
 //!
+//! # The queue
+//!
+//! [`RedisQueue`] hands work to the workers of several processes that share one store, through Redis Streams. Nothing is
+//! lost with it: while Redis is away, or lies, each process works from the store.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use dvn_core::ports::JobQueue;
+//! use dvn_store::{RedisOptions, RedisQueue};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut options = RedisOptions::new("10.0.2.50:6379", "dvn-node-1");
+//! options.password = Some(std::env::var("REDIS_PASSWORD")?.into());
+//! // For `Dvn::builder().queue(queue)`.
+//! let queue: Arc<dyn JobQueue> = Arc::new(RedisQueue::start(options)?);
+//! # let _ = queue;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Other backends
 //!
-//! The rules of the journal are pure and do not know SQLite. Another backend (PostgreSQL for several processes, Redis
-//! for the queue) is another module beside this one that passes `dvn_core::testing::store_suite`.
+//! The rules of the journal are pure and do not know SQLite. Another backend (PostgreSQL for several processes) is another
+//! module beside this one that passes `dvn_core::testing::store_suite`; another queue passes
+//! `dvn_core::testing::queue_suite`.
 
 mod audit;
 mod codec;
@@ -78,6 +100,7 @@ mod outbox;
 mod paths;
 mod ports;
 mod postgres;
+mod redis_queue;
 mod schema;
 mod sql;
 mod sqlite;
@@ -86,4 +109,5 @@ pub use error::OpenError;
 pub use journal::row_hash;
 pub use mirror::{Comparison, KeptHead, Mirror, MirrorError, Mirrored};
 pub use postgres::{Postgres, PostgresOptions, PostgresTls};
+pub use redis_queue::{RedisKind, RedisOptions, RedisOptionsError, RedisQueue, RedisTls};
 pub use sqlite::Sqlite;

@@ -14,7 +14,7 @@ use crate::{
     error::{ChainSourceError, Disposition, StoreError},
     ids::BlockNumber,
     job::{Job, Move},
-    ports::{Assignment, Head, Observed},
+    ports::{Assignment, Due, Head, Observed},
 };
 
 pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationToken) {
@@ -210,7 +210,7 @@ impl Engine {
     async fn take(&self, chain: &str, assignment: &Assignment) -> Result<(), StoreError> {
         let job = Job::observed(assignment.claim, assignment.location, self.clock.now());
         let guid = assignment.claim.header.guid();
-        let status = match self.store.jobs.observe(&job).await? {
+        let (due, status) = match self.store.jobs.observe(&job).await? {
             Observed::New => {
                 let block = assignment.location.block;
                 let detail =
@@ -218,18 +218,18 @@ impl Engine {
                 tracing::info!(%guid, nonce = assignment.claim.header.nonce.0, src = assignment.location.src_eid.0,
                     dst = assignment.claim.header.dst_eid.0, %block, to = "observed", "packet observed");
                 self.audit("listener", "observed", Some(guid), detail).await?;
-                "observed"
+                (Due::from(&job), "observed")
             }
             Observed::Known(known) if known.location == assignment.location => return Ok(()),
             Observed::Known(known) => {
-                if !self.relocate(*known, assignment).await? {
+                let Some(moved) = self.relocate(*known, assignment).await? else {
                     return Ok(());
-                }
-                "moved"
+                };
+                (moved, "moved")
             }
         };
         metrics::counter!("dvn_events_received_total", "chain" => chain.to_owned(), "status" => status).increment(1);
-        if let Err(error) = self.queue.push(job.id).await {
+        if let Err(error) = self.queue.push(due).await {
             debug!(%guid, %error, "left to the sweeper");
         }
         Ok(())
@@ -238,10 +238,10 @@ impl Engine {
     /// A known packet in another block: a reorg moved it. One seat's word suffices to look again at an orphaned packet,
     /// while one that still stands moves only when the threshold of seats says so; else a single liar could lead the
     /// verifier away from where the packet is.
-    async fn relocate(&self, mut job: Job, assignment: &Assignment) -> Result<bool, StoreError> {
+    async fn relocate(&self, mut job: Job, assignment: &Assignment) -> Result<Option<Due>, StoreError> {
         let orphaned = matches!(job.state, crate::job::State::Orphaned);
         if !(assignment.agreed || orphaned) {
-            return Ok(false);
+            return Ok(None);
         }
         job.location = assignment.location;
         let detail = json!({ "block": job.location.block.number.0, "block_hash": job.location.block.hash });
@@ -251,6 +251,6 @@ impl Engine {
             self.store.jobs.save(&mut job).await?;
             self.audit("listener", "relocated", Some(job.claim.header.guid()), detail).await?;
         }
-        Ok(true)
+        Ok(Some(Due::from(&job)))
     }
 }

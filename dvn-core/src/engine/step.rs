@@ -29,6 +29,7 @@ const HELD: Duration = Duration::from_secs(30);
 const KEY: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut is_failing = false;
     loop {
         let popped = tokio::select! {
             biased;
@@ -36,9 +37,17 @@ pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
             popped = engine.queue.pop() => popped,
         };
         match popped {
-            Ok(id) => engine.work(id).await,
+            Ok(entry) => {
+                is_failing = false;
+                engine.work(entry.id).await;
+                if let Err(error) = engine.queue.ack(entry).await {
+                    debug!(%error, "the job may come again");
+                }
+            }
             Err(error) => {
-                warn!(%error, "queue failed");
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(%error, "queue failed; this is said once until it works again");
+                }
                 if !pause(&stop, RETRY.after(1)).await {
                     return;
                 }
@@ -75,6 +84,10 @@ impl Engine {
         let Some(mut job) = self.store.jobs.load(id).await? else {
             return Ok(());
         };
+        let is_called = lock(&self.called).remove(&id);
+        if !is_called && !self.is_due(&job) {
+            return Ok(());
+        }
         match job.state {
             // What was attested is looked after in a halt too, and taken back.
             State::Attested => self.watch(&mut job).await,
@@ -85,6 +98,17 @@ impl Engine {
             State::Held(hold) if hold.resumes() => self.examine(&mut job).await,
             State::Signed | State::Submitted => Ok(()),
             State::Committed | State::Held(_) | State::Refused(_) | State::Orphaned => Ok(()),
+        }
+    }
+
+    /// Whether the store itself would have sent somebody: queues repeat themselves, and may be written to by others.
+    fn is_due(&self, job: &Job) -> bool {
+        match job.wake {
+            Wake::At(at) => at <= self.clock.now(),
+            Wake::AtHead(number) => lock(&self.heads)
+                .get(&job.location.src_eid)
+                .is_some_and(|head| head.latest >= number && head.settled >= job.location.block.number),
+            Wake::Never => false,
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Engine, pause, record::chain_of};
+use super::{Engine, lock, pause, record::chain_of};
 use crate::{
     error::StoreError,
-    ids::{Eid, JobId},
-    ports::Head,
+    ids::Eid,
+    ports::{Due, Head},
 };
 
 /// How many jobs one sweep takes; the next one follows soon.
@@ -34,18 +34,19 @@ impl Engine {
 
     /// Queues the jobs that a new head makes signable.
     pub(crate) async fn wake_ripe(&self, src_eid: Eid, head: Head) -> Result<(), StoreError> {
+        lock(&self.heads).insert(src_eid, head);
         let ripe = self.store.jobs.ripe(src_eid, head, SWEEP_LIMIT).await?;
         self.enqueue(ripe).await;
         Ok(())
     }
 
-    pub(crate) async fn enqueue(&self, ids: Vec<JobId>) {
-        for id in ids {
-            if super::lock(&self.in_hand).contains(&id) {
+    pub(crate) async fn enqueue(&self, found: Vec<Due>) {
+        for due in found {
+            if lock(&self.in_hand).contains(&due.id) {
                 continue;
             }
-            if let Err(error) = self.queue.push(id).await {
-                debug!(%id, %error, "left to the next sweep");
+            if let Err(error) = self.queue.push(due).await {
+                debug!(id = %due.id, %error, "left to the next sweep");
                 return;
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     error::StoreError,
     ids::{BlockNumber, Eid, JobId},
     job::{Job, Location, State},
-    ports::Cosigner,
+    ports::{Cosigner, Due},
     rank,
 };
 
@@ -178,7 +178,8 @@ impl Engine {
         }
         for eid in self.lanes.keys() {
             let waiting = self.store.jobs.in_state(*eid, State::Verified, WOKEN).await?;
-            self.enqueue(waiting.into_iter().map(|job| job.id).collect()).await;
+            lock(&self.called).extend(waiting.iter().map(|job| job.id));
+            self.enqueue(waiting.iter().map(Due::from).collect()).await;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use alloy_primitives::B256;
 use async_trait::async_trait;
 
-use super::{AuditLog, Cursors, Evidence, FinalizedHashes, Halts, Head, Journal, Leases, Outbox, Paths};
+use super::{AuditLog, Cursors, Due, Evidence, FinalizedHashes, Halts, Head, Journal, Leases, Outbox, Paths};
 use crate::{
     error::StoreError,
     ids::{Eid, Guid, JobId},
@@ -55,18 +55,18 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// [`StoreErrorKind::Conflict`](crate::error::StoreErrorKind::Conflict) where somebody did.
     async fn save(&self, job: &mut Job) -> Result<(), StoreError>;
 
-    /// Ids of jobs whose [`Wake::At`](crate::job::Wake::At) has come, earliest first.
+    /// Jobs whose [`Wake::At`](crate::job::Wake::At) has come, earliest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<Due>, StoreError>;
 
-    /// Ids of a source's jobs whose [`Wake::AtHead`](crate::job::Wake::AtHead) is at most `head.latest` and whose block is
+    /// A source's jobs whose [`Wake::AtHead`](crate::job::Wake::AtHead) is at most `head.latest` and whose block is
     /// at most `head.settled`, lowest block first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError>;
 
     /// Jobs for a destination in one state, oldest first by observation.
     ///

@@ -18,7 +18,7 @@ use dvn_core::{
     ids::{BlockNumber, Eid, Guid, JobId},
     job::{Job, State},
     ports::{
-        AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, Head, Intent, JobStore, Journal,
+        AuditEntry, AuditLog, AuditRow, Cursors, Due, Evidence, EvidenceBundle, Head, Intent, JobStore, Journal,
         JournalHead, JournalId, JournalRow, JournalState, Observed, Quarantine, Store, Tally,
     },
 };
@@ -87,10 +87,10 @@ impl JobStore for Gated {
     async fn save(&self, job: &mut Job) -> Result<(), StoreError> {
         self.write(self.inner.jobs.save(job)).await
     }
-    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.inner.jobs.due(now, limit).await
     }
-    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.inner.jobs.ripe(src_eid, head, limit).await
     }
     async fn in_state(&self, dst_eid: Eid, state: State, limit: usize) -> Result<Vec<Job>, StoreError> {

@@ -7,7 +7,7 @@ use dvn_core::{
     error::VerifyErrorKind,
     ids::JobId,
     job::{Hold, Job, Refusal, State},
-    ports::{EvidenceBundle, HaltScope, JobQueue, LocalQueue},
+    ports::{Due, EvidenceBundle, HaltScope, JobQueue, LocalQueue},
 };
 
 use crate::{
@@ -135,12 +135,12 @@ async fn t46_a_forged_job_is_looked_at_and_never_signed() {
     let location = dvn_core::job::Location { src_eid: SRC, block: place, tx_hash: keccak256("forged"), log_index: 0 };
     let queue = std::sync::Arc::new(LocalQueue::new(100));
     for byte in 0..50_u8 {
-        queue.push(JobId(keccak256([byte]))).await.unwrap();
+        queue.push(Due { id: JobId(keccak256([byte])), state: State::Observed, version: 0 }).await.unwrap();
     }
     let job = Job::observed(forged, location, std::time::UNIX_EPOCH);
     setup.store.jobs.observe(&job).await.unwrap();
     for _ in 0..10 {
-        queue.push(job.id).await.unwrap();
+        queue.push(Due::from(&job)).await.unwrap();
     }
     let dvn = setup.world.builder(&setup.store, setup.signer.clone()).queue(queue).build().unwrap();
     let running = Running::start(dvn);

@@ -12,5 +12,6 @@ mod killed;
 mod mirror;
 mod model;
 mod postgres;
+mod queue;
 mod suite;
 mod tampering;

@@ -7,7 +7,7 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, JobId, Nonce},
     job::{Hold, Job, Location, Signed, State, Wake},
-    ports::{Head, JobStore, Observed, Store, Tally},
+    ports::{Due, Head, JobStore, Observed, Store, Tally},
 };
 
 /// [`JobStore`]: what is known stays, saves exclude each other, questions are answered in order and within bounds.
@@ -18,6 +18,7 @@ pub async fn jobs(make: &impl AsyncFn() -> Store) {
     every_value_reads_back(&*make().await.jobs).await;
     due_jobs_come_by_time(&*make().await.jobs).await;
     ripe_jobs_come_by_block(&*make().await.jobs).await;
+    due_jobs_say_how_they_stand(&*make().await.jobs).await;
     jobs_of_a_state_come_oldest_first(&*make().await.jobs).await;
     jobs_are_found_by_slot_and_transaction(&*make().await.jobs).await;
     states_are_counted(&*make().await.jobs).await;
@@ -119,11 +120,32 @@ async fn due_jobs_come_by_time(jobs: &dyn JobStore) {
     let middle = put(jobs, 3, |job| job.wake = Wake::At(at(20))).await;
     put(jobs, 4, |job| job.wake = Wake::AtHead(BlockNumber(0))).await;
     put(jobs, 5, |job| job.wake = Wake::Never).await;
-    assert_eq!(jobs.due(at(9), 10).await.unwrap(), []);
-    assert_eq!(jobs.due(at(20), 10).await.unwrap(), [early, middle]);
-    assert_eq!(jobs.due(at(99), usize::MAX).await.unwrap(), [early, middle, late]);
-    assert_eq!(jobs.due(at(99), 2).await.unwrap(), [early, middle]);
-    assert_eq!(jobs.due(at(99), 0).await.unwrap(), []);
+    let due = async |now, limit| ids(&jobs.due(at(now), limit).await.unwrap());
+    assert_eq!(due(9, 10).await, []);
+    assert_eq!(due(20, 10).await, [early, middle]);
+    assert_eq!(due(99, usize::MAX).await, [early, middle, late]);
+    assert_eq!(due(99, 2).await, [early, middle]);
+    assert_eq!(due(99, 0).await, []);
+}
+
+/// How a job stands is part of the answer, so that nobody has to load it for that.
+async fn due_jobs_say_how_they_stand(jobs: &dyn JobStore) {
+    let mut held = Job { wake: Wake::At(at(1)), ..job(1) };
+    jobs.observe(&held).await.unwrap();
+    held.state = State::Held(Hold::NotListed);
+    jobs.save(&mut held).await.unwrap();
+    assert_eq!(jobs.due(at(9), 9).await.unwrap(), [Due { id: held.id, state: held.state, version: 1 }]);
+    held.wake = Wake::AtHead(BlockNumber(1));
+    (held.location.block, held.state) = (block(1), State::Waiting);
+    jobs.save(&mut held).await.unwrap();
+    let head = Head { latest: BlockNumber(1), settled: BlockNumber(1) };
+    let ripe = jobs.ripe(SRC, head, 9).await.unwrap();
+    assert_eq!(ripe, [Due { id: held.id, state: State::Waiting, version: 2 }]);
+    assert_eq!(ripe, [Due::from(&held)]);
+}
+
+fn ids(due: &[Due]) -> Vec<JobId> {
+    due.iter().map(|due| due.id).collect()
 }
 
 async fn ripe_jobs_come_by_block(jobs: &dyn JobStore) {
@@ -144,7 +166,7 @@ async fn ripe_jobs_come_by_block(jobs: &dyn JobStore) {
     .await;
     let ripe = async |latest: u64, settled: u64, limit| {
         let head = Head { latest: BlockNumber(latest), settled: BlockNumber(settled) };
-        jobs.ripe(SRC, head, limit).await.unwrap()
+        ids(&jobs.ripe(SRC, head, limit).await.unwrap())
     };
     assert_eq!(ripe(104, 104, 9).await, [], "no head is high enough");
     assert_eq!(ripe(105, 99, 9).await, [], "deep enough, but not settled");
