@@ -12,7 +12,7 @@ use dvn_chain::{
 use dvn_core::{
     Batch, BuildError, Builder, Destination, Dvn, Source,
     ids::Confirmations,
-    ports::{Clock, Store, SystemClock},
+    ports::{Clock, JobQueue, Store, SystemClock},
 };
 
 pub use self::{chains::ChainError, keys::KeyError};
@@ -32,14 +32,18 @@ pub(crate) fn compose(
     panels: &Panels,
     store: &Store,
     peers: &[Arc<Peer>],
+    (instance, queue): (&str, Option<Arc<dyn JobQueue>>),
 ) -> Result<Dvn, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut builder = Dvn::builder()
         .store(store.clone())
-        .instance(&config.service.name)
+        .instance(instance)
         .expiration(config.signing.expiration)
         .signing_timeout(config.signing.timeout)
         .takeover(config.signing.takeover);
+    if let Some(queue) = queue {
+        builder = builder.queue(queue);
+    }
     for peer in peers {
         builder = builder.peer(Arc::clone(peer) as _);
     }

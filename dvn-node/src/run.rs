@@ -13,7 +13,7 @@ use dvn_core::{
     error::{JournalError, JournalErrorKind},
     ports::{Clock, Store, SystemClock},
 };
-use dvn_store::{MirrorError, OpenError};
+use dvn_store::{MirrorError, OpenError, RedisOptionsError};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::{
     config::Config,
     http::{self, BindError, JournalStatus, NodeStatus, Phase},
     peers::{Addresses, Member},
+    storage,
     telemetry::{self, TelemetryError},
     time::Stamp,
 };
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The journal's mirror cannot be used, or does not go with the journal.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
+    /// The queue's options cannot be used.
+    #[error(transparent)]
+    Queue(#[from] RedisOptionsError),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -83,7 +87,8 @@ impl RunError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) | Self::Peers(_) => Exit::Usage,
+            Self::Chain(_) | Self::Contradiction(_) | Self::Build(_) | Self::Peers(_) | Self::Queue(_) => Exit::Usage,
+            Self::Store(OpenError::Unsafe { .. }) => Exit::Refused,
             Self::Key(error) if error.is_mismatch() => Exit::Refused,
             Self::Journal(error) if is_lost(error) => Exit::Refused,
             Self::Mirror(error) if is_refusal(error) => Exit::Refused,
@@ -176,7 +181,9 @@ async fn attest(
     let panels = Panels::set_up(config)?;
     let mut preflight = Preflight::new(panels.checks(config, &keys), shared_keys(config, &keys, &panels));
     preflight.round().await?;
-    let dvn = build::compose(config, &keys, &panels, store, quorum.peers())?;
+    let instance = storage::instance(config);
+    let queue = storage::queue(config, &instance)?;
+    let dvn = build::compose(config, &keys, &panels, store, quorum.peers(), (&instance, queue))?;
     let reporter = report::Reporter::new(config, store.clone(), dvn.progress(), quorum.peers(), status.clone());
     let _reporter = AbortOnDrop(tokio::spawn(report::run(reporter)));
     let member = Member {

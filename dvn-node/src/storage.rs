@@ -1,9 +1,14 @@
-//! Where this node keeps what it must not forget.
+//! Where this node keeps what it must not forget, and how it hands work out.
 
-use dvn_core::ports::Store;
-use dvn_store::{OpenError, Sqlite};
+use std::sync::Arc;
 
-use crate::config::Config;
+use dvn_core::ports::{JobQueue, Store};
+use dvn_store::{
+    OpenError, Postgres, PostgresOptions, PostgresTls, RedisKind, RedisOptions, RedisOptionsError, RedisQueue,
+    RedisTls, Sqlite,
+};
+
+use crate::config::{self, Config, RedisMode};
 
 /// An open store, and what holds it.
 #[derive(Debug)]
@@ -15,27 +20,46 @@ pub(crate) struct Storage {
 #[derive(Debug)]
 enum Backend {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl Storage {
     /// Opens it for this process and brings it up to date; makes it where it is missing.
     pub(crate) async fn create(config: &Config) -> Result<Self, OpenError> {
-        Ok(Sqlite::open(&config.service.data_dir).await?.into())
+        Ok(match postgres(config) {
+            Some(options) => {
+                make_folder(config)?;
+                Postgres::open(&options).await?.into()
+            }
+            None => Sqlite::open(&config.service.data_dir).await?.into(),
+        })
     }
 
     /// As [`Storage::create`], for one that is there.
     pub(crate) async fn existing(config: &Config) -> Result<Self, OpenError> {
-        Ok(Sqlite::open_existing(&config.service.data_dir).await?.into())
+        Ok(match postgres(config) {
+            Some(options) => {
+                make_folder(config)?;
+                Postgres::open_existing(&options).await?.into()
+            }
+            None => Sqlite::open_existing(&config.service.data_dir).await?.into(),
+        })
     }
 
-    /// Opens it for an operator's word, beside the process that runs on it.
+    /// Opens it for an operator's word, beside the processes that run on it.
     pub(crate) async fn shared(config: &Config) -> Result<Self, OpenError> {
-        Ok(Sqlite::open_shared(&config.service.data_dir).await?.into())
+        Ok(match postgres(config) {
+            Some(options) => Postgres::open_shared(&options).await?.into(),
+            None => Sqlite::open_shared(&config.service.data_dir).await?.into(),
+        })
     }
 
-    /// Opens it to look at, beside the process that runs on it.
+    /// Opens it to look at, beside the processes that run on it.
     pub(crate) async fn read_only(config: &Config) -> Result<Self, OpenError> {
-        Ok(Sqlite::open_read_only(&config.service.data_dir).await?.into())
+        Ok(match postgres(config) {
+            Some(options) => Postgres::open_read_only(&options).await?.into(),
+            None => Sqlite::open_read_only(&config.service.data_dir).await?.into(),
+        })
     }
 
     /// Every durable port.
@@ -47,6 +71,7 @@ impl Storage {
     pub(crate) async fn close(&self) {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
         }
     }
 }
@@ -55,4 +80,61 @@ impl From<Sqlite> for Storage {
     fn from(sqlite: Sqlite) -> Self {
         Self { store: sqlite.store(), backend: Backend::Sqlite(sqlite) }
     }
+}
+
+impl From<Postgres> for Storage {
+    fn from(postgres: Postgres) -> Self {
+        Self { store: postgres.store(), backend: Backend::Postgres(postgres) }
+    }
+}
+
+/// This process among those that share a store. A name of its own each time, also where two were configured alike: one that
+/// thinks that it leads and one that does must be told apart.
+pub(crate) fn instance(config: &Config) -> String {
+    let name = &config.service.name;
+    if config.postgres.is_none() { name.clone() } else { format!("{name}/{:016x}", rand::random::<u64>()) }
+}
+
+/// What stays on this host, such as the journal's mirror, is in `data_dir` also where the store is not.
+fn make_folder(config: &Config) -> Result<(), OpenError> {
+    let path = &config.service.data_dir;
+    std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })
+}
+
+fn postgres(config: &Config) -> Option<PostgresOptions> {
+    let given = config.postgres.as_ref()?;
+    let mut options = PostgresOptions::new(&given.host, &given.database, &given.user);
+    options.port = given.port;
+    options.password.clone_from(&given.password);
+    options.tls = match given.tls {
+        config::PostgresTls::Disable => PostgresTls::Disable,
+        config::PostgresTls::Require => PostgresTls::Require,
+        config::PostgresTls::VerifyCa => PostgresTls::VerifyCa,
+        config::PostgresTls::VerifyFull => PostgresTls::VerifyFull,
+    };
+    options.ca.clone_from(&given.ca);
+    options.connections = given.connections;
+    options.timeout = given.timeout;
+    options.longest_life = dvn_core::longest_life(config.signing.expiration);
+    Some(options)
+}
+
+/// The queue in Redis, if there is one.
+pub(crate) fn queue(config: &Config, instance: &str) -> Result<Option<Arc<dyn JobQueue>>, RedisOptionsError> {
+    let Some(given) = &config.redis else { return Ok(None) };
+    let mut options = RedisOptions::new("", instance);
+    options.addresses = given.addresses.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    options.kind = match &given.mode {
+        RedisMode::Single => RedisKind::Single,
+        RedisMode::Sentinel { master, password } => {
+            RedisKind::Sentinel { master: master.clone(), password: password.clone() }
+        }
+        RedisMode::Cluster => RedisKind::Cluster,
+    };
+    options.user.clone_from(&given.user);
+    options.password.clone_from(&given.password);
+    options.db = given.db;
+    options.tls = given.tls.as_ref().map(|tls| RedisTls { ca: tls.ca.clone() });
+    options.prefix.clone_from(&given.prefix);
+    Ok(Some(Arc::new(RedisQueue::start(options)?)))
 }

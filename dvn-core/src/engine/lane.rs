@@ -21,6 +21,9 @@ use crate::{
 
 /// Signatures that expire sooner than this are not worth sending.
 const EXPIRY_MARGIN_SECONDS: u64 = 60;
+/// A leader that is not heard of for so long is replaced: several rounds, so that a slow one is not.
+const LEASE: Duration = Duration::from_secs(5);
+const LEASE_POLLS: u32 = 4;
 /// After so many transactions without effect a job is held: something is wrong that gas does not mend.
 const MOST_SUBMISSIONS: usize = 5;
 
@@ -91,7 +94,7 @@ impl Engine {
 
     /// Of several processes on one store one leads a lane.
     async fn leads(&self, eid: Eid, lane: &Lane) -> Result<bool, StoreError> {
-        let ttl = lane.poll.saturating_mul(10).max(Duration::from_secs(10));
+        let ttl = lane.poll.saturating_mul(LEASE_POLLS).max(LEASE);
         let name = lease_name(eid);
         let lease = self.store.leases.acquire(&name, &self.tuning.instance, self.clock.now(), ttl).await?;
         Ok(lease.is_some())

@@ -30,7 +30,7 @@ pub struct Redis {
 }
 
 /// What answers at Redis' addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RedisMode {
     /// One server.
@@ -39,6 +39,8 @@ pub enum RedisMode {
     Sentinel {
         /// The name.
         master: String,
+        /// The sentinels' own password, where they have one.
+        password: Option<SecretString>,
     },
     /// A cluster.
     Cluster,
@@ -68,8 +70,9 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Redis> {
         addresses.iter().map(|field| field.needed("host:port", scalar::host_port)).collect();
     let word = section.parsed("mode", scalar::choice(MODES)).unwrap_or(Word::Single);
     let master = section.parsed("master", scalar::text);
+    let sentinel_password = section.given_secret("sentinel_password");
     let mode = match (word, master) {
-        (Word::Sentinel, Some(master)) => Some(RedisMode::Sentinel { master }),
+        (Word::Sentinel, Some(master)) => sentinel_password.map(|password| RedisMode::Sentinel { master, password }),
         (Word::Sentinel, None) => {
             section.problem_at("master", "missing: the name under which the sentinels know who leads");
             None

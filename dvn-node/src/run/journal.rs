@@ -14,9 +14,9 @@ pub(crate) async fn open(config: &Config) -> Result<(Storage, Store), RunError> 
     let path = &config.signing.journal_mirror;
     let storage = match Storage::existing(config).await {
         Ok(storage) => storage,
-        Err(OpenError::Missing { .. }) => {
+        Err(missing @ (OpenError::Missing { .. } | OpenError::Absent { .. })) => {
             Comparison::without_journal(Mirror::read(path)?).accept(path)?;
-            return Err(OpenError::Missing { path: config.service.data_dir.clone() }.into());
+            return Err(missing.into());
         }
         Err(error) => return Err(error.into()),
     };

@@ -18,6 +18,7 @@ mod program;
 mod properties;
 mod quorum;
 mod reorgs;
+mod replicas;
 mod seats;
 mod setup;
 mod sketch;

@@ -29,7 +29,7 @@ pub(super) async fn obey(
     // Nothing is made before it is known what is there.
     let opened = match Storage::existing(config).await {
         Ok(storage) => Some(storage),
-        Err(OpenError::Missing { .. }) => None,
+        Err(OpenError::Missing { .. } | OpenError::Absent { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let found = look(opened.as_ref().map(|storage| storage.store().journal).as_deref(), path).await?;
