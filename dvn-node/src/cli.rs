@@ -12,6 +12,7 @@ mod gap;
 mod halt;
 mod heads;
 mod journal;
+mod operator;
 mod packet;
 mod provision;
 mod signer;

@@ -126,6 +126,7 @@ async fn store() -> Store {
             actor: "engine".to_owned(),
             action: action.to_owned(),
             guid: Some(guid),
+            evidence: None,
             detail: "{}".to_owned(),
         };
         store.audit.append(&[entry]).await.unwrap();

@@ -55,7 +55,10 @@ async fn t31_two_hundred_hostile_requests_get_nothing_signed() {
     large["tx_hash"] = json!("0".repeat(20_000));
     assert_eq!(proposer::propose(quorum.port, &files, &large).await.0, 413);
     let flood = proposer::flood(quorum.port, &files, &genuine, 600).await;
-    assert!(flood.contains(&429) && flood.contains(&200), "what is too much is refused, and the rest answered: {flood:?}");
+    assert!(
+        flood.contains(&429) && flood.contains(&200),
+        "what is too much is refused, and the rest answered: {flood:?}"
+    );
     assert!(process.stop().await.unwrap().success());
 }
 
