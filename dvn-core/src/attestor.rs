@@ -4,6 +4,7 @@ mod asked;
 mod errors;
 mod quarantine;
 mod retract;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -30,7 +31,8 @@ use crate::{
     job::{Hold, Location},
     policy::{self, Verdict},
     ports::{
-        Clock, Cosigner, Evidence, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer, Submitter,
+        AuditLog, Clock, Cosigner, Evidence, Halts, Intent, JobStore, Journal, Proposal, Purpose, Retraction, Signer,
+        Submitter,
     },
     signature,
 };
@@ -45,6 +47,7 @@ pub struct Attestor {
     jobs: Arc<dyn JobStore>,
     journal: Arc<dyn Journal>,
     evidence: Arc<dyn Evidence>,
+    audit: Arc<dyn AuditLog>,
     halts: Arc<dyn Halts>,
     clock: Arc<dyn Clock>,
     life: Duration,
@@ -72,6 +75,7 @@ pub(crate) struct Memory {
     pub(crate) jobs: Arc<dyn JobStore>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) evidence: Arc<dyn Evidence>,
+    pub(crate) audit: Arc<dyn AuditLog>,
     pub(crate) halts: Arc<dyn Halts>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -85,13 +89,14 @@ impl Attestor {
     ) -> Self {
         let key = |signer| Key { signer, vid: OnceCell::new() };
         let keys = signers.into_iter().map(|(eid, signer)| (eid, key(signer))).collect();
-        let Memory { jobs, journal, evidence, halts, clock } = memory;
+        let Memory { jobs, journal, evidence, audit, halts, clock } = memory;
         Self {
             views,
             keys,
             jobs,
             journal,
             evidence,
+            audit,
             halts,
             clock,
             life,
@@ -155,15 +160,18 @@ impl Attestor {
         };
         self.refuse_if_halted(proposal).await?;
         self.refuse_if_quarantined(judged.view.time).await?;
+        // Before the evidence is written.
+        self.journal.admits().await.map_err(from_journal)?;
         let intent = self.intent(attestation, &judged, key).await?;
         self.journaled(&intent, key).await
     }
 
-    /// Journal, then key. Whatever is signed comes through here.
+    /// Journal, then key, then the audit log: no signature leaves that is not told. Whatever is signed comes through here.
     async fn journaled(&self, intent: &Intent, key: &Key) -> Result<Signature, CosignError> {
         let head = self.journal.intend(intent).await.map_err(from_journal)?;
         let signature = self.sign(&intent.attestation, key).await?;
         self.journal.signed(head.rows, &signature.as_bytes().into()).await.map_err(from_journal)?;
+        self.tell_signature(intent, head.rows).await?;
         let guid = intent.attestation.claim.header.guid();
         info!(%guid, sequence = head.rows, signer = %key.signer.address(), "signed");
         Ok(signature)

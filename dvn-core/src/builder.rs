@@ -381,6 +381,7 @@ impl Builder {
             jobs: Arc::clone(&store.jobs),
             journal: Arc::clone(&store.journal),
             evidence: Arc::clone(&store.evidence),
+            audit: Arc::clone(&store.audit),
             halts: Arc::clone(&store.halts),
             clock: Arc::clone(&self.clock),
         };

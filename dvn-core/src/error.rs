@@ -283,6 +283,8 @@ port_error! {
         Equivocation => "slot was already signed with another payload", Disposition::Reject;
         /// The same payload is out with other confirmations and has not expired.
         Confirmations => "slot is signed with other confirmations that have not expired", Disposition::Reject;
+        /// Too little room is left on the disk to sign anything; what else must be recorded still has some.
+        NoSpace => "too little disk space is left to sign", Disposition::Retry { after: LATER };
         /// The database failed; nothing may be signed.
         Storage => "journal could not be written", Disposition::Retry { after: SOON };
         /// The chain of rows is broken or shortened.

@@ -3,6 +3,7 @@
 //! Four make a DVN: [`ChainSource`] hints, [`Verifier`] convinces, [`Signer`] signs, [`Submitter`] puts on chain.
 //! The others are what it remembers by, gathered in [`Store`] so that an embedder replaces one and keeps the rest.
 
+mod audit_log;
 mod chain_source;
 mod clock;
 mod cosigner;
@@ -17,6 +18,7 @@ mod store;
 mod submitter;
 mod verifier;
 
+pub use audit_log::{AuditCut, AuditEntry, AuditHead, AuditLog, AuditQuery, AuditRow};
 pub use chain_source::{Assignment, ChainSource, Head, Scan, Sighting};
 pub use clock::{Clock, SystemClock};
 pub use cosigner::{Cosigner, Proposal, Retraction};
@@ -26,8 +28,7 @@ pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTran
 pub use paths::{Neighbours, Paths};
 pub use queue::{Due, Entry, JobQueue, LocalQueue, Receipt};
 pub use records::{
-    AuditEntry, AuditLog, AuditRow, Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease,
-    Leases,
+    Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease, Leases, OldEvidence,
 };
 pub use signer::Signer;
 pub use store::{JobStore, Observed, Store, Tally};

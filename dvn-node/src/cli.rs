@@ -5,6 +5,7 @@
 //! Answers go to one writer and errors to another, so that a pipe gets answers alone. Commands that only read open the
 //! store beside a running node.
 
+mod audit;
 mod chains;
 mod check;
 mod error;
@@ -12,11 +13,13 @@ mod gap;
 mod halt;
 mod heads;
 mod journal;
+mod operator;
 mod packet;
 mod provision;
 mod signer;
 mod status;
 mod table;
+mod when;
 
 use std::{io::Write, path::PathBuf};
 
@@ -27,14 +30,16 @@ use dvn_core::{
     ports::{Store, SystemClock},
 };
 
-use self::{chains::Chains, packet::Query};
 pub use self::{
+    audit::{AuditCommand, AuditCommandError, ExportOptions, PruneOptions, QueryOptions},
     error::{CliError, Exit},
     gap::GapCommand,
     halt::HaltCommand,
     journal::{InitOptions, JournalCommand, JournalCommandError},
     signer::SignerCommand,
+    when::When,
 };
+use self::{chains::Chains, packet::Query};
 use crate::{
     config::{Config, Env},
     run, signals,
@@ -83,6 +88,9 @@ pub enum Command {
         #[arg(long)]
         evidence: bool,
     },
+    /// Check, show, export and shorten the record of every decision.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show, raise and lift persisted stops.
     #[command(subcommand)]
     Halt(HaltCommand),
@@ -129,6 +137,7 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
             let stories = packet::read(&reader(&config).await?, query, evidence).await?;
             if json { write_json(&stories, out) } else { Ok(packet::write(&stories, &Chains::of(&config), out)?) }
         }
+        Command::Audit(command) => audit::obey(command, &config, &SystemClock::new(), out).await,
         Command::Journal(command) => journal::obey(command, &config, &SystemClock::new(), out).await,
         Command::Signer(command) => signer::obey(command, &config, out).await,
         Command::Gap(command) => {

@@ -9,6 +9,7 @@
 //! | [`telemetry`] | log lines and metrics |
 //! | [`run`] | a checked configuration to a running node |
 
+mod audit_head;
 mod build;
 pub mod cli;
 pub mod config;

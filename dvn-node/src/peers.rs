@@ -18,6 +18,7 @@ mod limit;
 mod listener;
 mod memory;
 mod server;
+mod told;
 mod wire;
 
 pub use self::{

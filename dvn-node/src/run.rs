@@ -1,5 +1,7 @@
 //! From a checked configuration to a running node, and to its end.
 
+mod audit;
+mod disk;
 mod journal;
 mod preflight;
 mod quorum;
@@ -156,12 +158,15 @@ async fn work(config: &Config, status: &NodeStatus, shutdown: &CancellationToken
         it.store_works = true;
         it.tell_journal(JournalStatus::new(state, head, SystemClock::new().now()));
     });
-    let Some(result) = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await else {
-        storage.close().await;
-        return Ok(());
-    };
+    let keeper = audit::Keeper::open(Arc::clone(&store.audit), config.service.audit_head_file.clone());
+    let stop = CancellationToken::new();
+    let mut keeping = AbortOnDrop(tokio::spawn(keeper.run(stop.clone())));
+    let result = shutdown.run_until_cancelled(attest(config, &store, status, shutdown)).await;
+    stop.cancel();
+    // Its last round; whether it panicked makes no difference any more.
+    let _ = (&mut keeping.0).await;
     storage.close().await;
-    result
+    result.unwrap_or(Ok(()))
 }
 
 /// Opens keys, asks the chains, and drives the DVN. Dropping it before the DVN runs leaves nothing behind.
@@ -190,7 +195,7 @@ async fn attest(
         name: config.service.name.clone(),
         addresses: addresses(config, &keys),
         attestor: dvn.attestor(),
-        journal: Arc::clone(&store.journal),
+        store: store.clone(),
         peers: quorum.peers().to_vec(),
     };
     let _quorum = quorum.start(member, shutdown);

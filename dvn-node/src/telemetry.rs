@@ -162,6 +162,18 @@ fn describe() {
         "dvn_quarantined",
         "1 while nothing is signed because the journal may have forgotten something, else 0."
     );
+    describe_gauge!("dvn_audit_rows", "Rows that the audit log ever had.");
+    describe_gauge!(
+        "dvn_audit_head",
+        "The first 6 bytes of the hash of the audit log's newest row, as a number: what a scraper keeps shows a log that was \
+         written anew."
+    );
+    describe_gauge!("dvn_audit_intact", "0 once the audit log is not what it was: alert on 0. 1 otherwise.");
+    describe_gauge!("dvn_disk_free_bytes", metrics::Unit::Bytes, "Room that is left where the store is.");
+    describe_gauge!(
+        "dvn_disk_full",
+        "1 while less than service.min_free_disk is free, so that nothing is attested, else 0."
+    );
     describe_gauge!("dvn_source_degraded", "1 while too few seats answer to follow a source chain, else 0.");
     describe_gauge!("dvn_source_cooling_down", "1 while a source is followed again and not verified yet, else 0.");
     describe_gauge!("dvn_target_degraded", "1 while a target chain cannot be read or written, else 0.");

@@ -13,10 +13,24 @@ pub(crate) struct Stamp(pub(crate) SystemTime);
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The formatter fails outside these bounds, where no time of a node can be.
-        let last = UNIX_EPOCH.checked_add(Duration::from_secs(253_402_300_799)).unwrap_or(UNIX_EPOCH);
-        fmt::Display::fmt(&humantime::format_rfc3339_seconds(self.0.clamp(UNIX_EPOCH, last)), f)
+        fmt::Display::fmt(&humantime::format_rfc3339_seconds(within(self.0)), f)
     }
+}
+
+/// As [`Stamp`], to the microsecond, as the store keeps times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MicroStamp(pub(crate) SystemTime);
+
+impl fmt::Display for MicroStamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&humantime::format_rfc3339_micros(within(self.0)), f)
+    }
+}
+
+/// The formatter fails outside these bounds, where no time of a node can be.
+fn within(time: SystemTime) -> SystemTime {
+    let last = UNIX_EPOCH.checked_add(Duration::from_secs(253_402_300_799)).unwrap_or(UNIX_EPOCH);
+    time.clamp(UNIX_EPOCH, last)
 }
 
 /// Whole microseconds since 1970, as the store keeps times.

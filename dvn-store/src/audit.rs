@@ -1,21 +1,43 @@
 //! Every decision, each row chained to the one before.
 
+mod chain;
+mod cut;
+mod select;
+
+pub use self::chain::audit_row_hash;
+use self::{
+    chain::{corrupt, follow, read},
+    cut::ToldCut,
+};
 use crate::{
-    codec::{CodecError, Columns, micros},
+    codec::{CodecError, Columns, count, limit, micros},
     database::{Database, Order, Transaction},
     error::storage,
-    sql::{Row, sql},
+    sql::sql,
 };
-use alloy_primitives::B256;
 use async_trait::async_trait;
 use dvn_core::{
-    error::{StoreError, StoreErrorKind},
-    hashchain,
+    error::StoreError,
     ids::Guid,
-    ports::{AuditEntry, AuditLog, AuditRow},
+    ports::{AuditCut, AuditEntry, AuditHead, AuditLog, AuditQuery, AuditRow},
 };
 
 const PAGE: i64 = 512;
+
+/// Rows of one partition, where the database has them.
+const PARTITION: u64 = 1_000_000;
+const ROOM: &str = "SELECT audit_room($1)";
+
+/// Rows up to the newest cut may still be there, where it was not finished; they count as gone.
+const ROWS: &str = "SELECT * FROM audit
+    WHERE sequence > $1 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)
+    ORDER BY sequence LIMIT $2";
+const OF_PACKET: &str = "SELECT * FROM audit
+    WHERE guid = $1 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)
+    ORDER BY sequence";
+const NEWEST: &str = "SELECT sequence, row_hash FROM audit ORDER BY sequence DESC LIMIT 1";
+const INSERT: &str = "INSERT INTO audit (sequence, at, actor, action, guid, evidence, detail, prev_hash, row_hash)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 #[async_trait]
 impl AuditLog for Database {
@@ -24,103 +46,101 @@ impl AuditLog for Database {
             return Ok(());
         }
         let mut transaction = self.begin(Order::Audit).await.map_err(storage)?;
-        let (mut sequence, mut head) = newest(&mut transaction).await?;
-        for entry in entries {
-            sequence = sequence.saturating_add(1);
-            head = insert(&mut transaction, sequence, head, entry).await?;
-        }
+        append(&mut transaction, entries).await?;
         transaction.commit().await.map_err(storage)
     }
 
     async fn of_packet(&self, guid: Guid) -> Result<Vec<AuditRow>, StoreError> {
-        let rows = self
-            .all(sql("SELECT * FROM audit WHERE guid = $1 ORDER BY sequence").bind(guid.0.as_slice()))
-            .await
-            .map_err(storage)?;
+        let rows = self.all(sql(OF_PACKET).bind(guid.0.as_slice())).await.map_err(storage)?;
         rows.iter().map(|row| Ok(read(row)?)).collect()
     }
-}
 
-/// Recomputes the chain from the first row on.
-pub(crate) async fn verify(database: &Database) -> Result<(u64, B256), StoreError> {
-    let (mut count, mut head) = (0_u64, B256::ZERO);
-    loop {
-        let page = sql("SELECT * FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-        let page = page.bind(i64::try_from(count).unwrap_or(i64::MAX)).bind(PAGE);
-        let rows = database.all(page).await.map_err(storage)?;
-        if rows.is_empty() {
-            return Ok((count, head));
+    async fn rows(&self, after: u64, most: usize) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = self.all(sql(ROWS).bind(count(after)).bind(limit(most))).await.map_err(storage)?;
+        rows.iter().map(|row| Ok(read(row)?)).collect()
+    }
+
+    async fn query(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, StoreError> {
+        select::select(self, query).await
+    }
+
+    async fn head(&self) -> Result<AuditHead, StoreError> {
+        let row = self.optional(sql(NEWEST)).await.map_err(storage)?;
+        match row {
+            Some(row) => Ok(point(Columns(&row))?),
+            None => Ok(AuditHead::default()),
         }
-        for row in &rows {
-            count = count.saturating_add(1);
-            head = follow(row, count, head)?;
+    }
+
+    async fn base(&self) -> Result<AuditHead, StoreError> {
+        Ok(cut::newest(self).await?.map(|newest| newest.cut.through).unwrap_or_default())
+    }
+
+    async fn verify(&self) -> Result<AuditHead, StoreError> {
+        loop {
+            let newest = cut::newest(self).await?;
+            let verified = verify(self, newest).await;
+            // Rows may have been cut off meanwhile, beside this process; then the look is taken again.
+            if verified.is_ok() || cut::newest(self).await? == newest {
+                return verified;
+            }
         }
+    }
+
+    async fn cut(&self, cut: &AuditCut, entry: &AuditEntry) -> Result<u64, StoreError> {
+        cut::cut(self, cut, entry).await
     }
 }
 
-/// The row's hash, if the row is the one that follows `head`.
-fn follow(row: &Row, sequence: u64, head: B256) -> Result<B256, StoreError> {
-    let broken = || StoreError::new(StoreErrorKind::Corrupt).because(format!("audit log breaks at row {sequence}"));
-    let row = read(row).map_err(|error| broken().caused_by(error))?;
-    let expected = row_hash(head, sequence, &row.entry);
-    if row.sequence == sequence && row.row_hash == expected { Ok(expected) } else { Err(broken()) }
+/// Computes every row from the cut on. The cut has to be told by a row above it.
+async fn verify(database: &Database, newest: Option<ToldCut>) -> Result<AuditHead, StoreError> {
+    let mut head = newest.map(|newest| newest.cut.through).unwrap_or_default();
+    let mut untold = newest;
+    loop {
+        let rows = database.all(sql(ROWS).bind(count(head.rows)).bind(PAGE)).await.map_err(storage)?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let row = follow(row, head)?;
+            head = AuditHead { rows: row.sequence, hash: row.row_hash };
+            untold = untold.filter(|it| !(it.told_in == row.sequence && it.cut.is_told_by(&row.entry)));
+        }
+    }
+    let Some(ToldCut { cut, told_in }) = untold else { return Ok(head) };
+    Err(corrupt(format!("audit log was cut at row {}, and row {told_in} does not tell it", cut.through.rows)))
 }
 
-async fn newest(transaction: &mut Transaction) -> Result<(u64, B256), StoreError> {
-    let row = transaction
-        .optional(sql("SELECT sequence, row_hash FROM audit ORDER BY sequence DESC LIMIT 1"))
-        .await
-        .map_err(storage)?;
-    let Some(row) = row else { return Ok((0, B256::ZERO)) };
-    let columns = Columns(&row);
-    Ok((columns.count("sequence")?, columns.hash("row_hash")?))
+/// Appends entries and returns the head that it is then.
+async fn append(transaction: &mut Transaction, entries: &[AuditEntry]) -> Result<AuditHead, StoreError> {
+    let row = transaction.optional(sql(NEWEST)).await.map_err(storage)?;
+    let mut head = row.map(|row| point(Columns(&row))).transpose()?.unwrap_or_default();
+    for entry in entries {
+        head = insert(transaction, head, entry).await?;
+    }
+    Ok(head)
 }
 
-async fn insert(
-    transaction: &mut Transaction,
-    sequence: u64,
-    previous: B256,
-    entry: &AuditEntry,
-) -> Result<B256, StoreError> {
-    let hash = row_hash(previous, sequence, entry);
-    transaction.execute(sql(
-        "INSERT INTO audit (sequence, at, actor, action, guid, detail, prev_hash, row_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
-    .bind(micros(entry.at))
-    .bind(&entry.actor)
-    .bind(&entry.action)
-    .bind(entry.guid.as_ref().map(|guid| guid.0.as_slice()))
-    .bind(&entry.detail)
-    .bind(previous.as_slice())
-    .bind(hash.as_slice()))
-    .await
-    .map_err(storage)?;
-    Ok(hash)
+async fn insert(transaction: &mut Transaction, head: AuditHead, entry: &AuditEntry) -> Result<AuditHead, StoreError> {
+    let rows = head.rows.saturating_add(1);
+    let hash = audit_row_hash(head.hash, rows, entry);
+    if rows.is_multiple_of(PARTITION) && matches!(transaction, Transaction::Postgres(_)) {
+        transaction.execute(sql(ROOM).bind(count(rows))).await.map_err(storage)?;
+    }
+    let row = sql(INSERT)
+        .bind(count(rows))
+        .bind(micros(entry.at))
+        .bind(&entry.actor)
+        .bind(&entry.action)
+        .bind(entry.guid.as_ref().map(|guid| guid.0.as_slice()))
+        .bind(entry.evidence.as_ref().map(|digest| digest.as_slice()))
+        .bind(&entry.detail)
+        .bind(head.hash.as_slice())
+        .bind(hash.as_slice());
+    transaction.execute(row).await.map_err(storage)?;
+    Ok(AuditHead { rows, hash })
 }
 
-/// `link` over sequence (8 bytes), microseconds (8 bytes, two's complement), actor, action, guid (32 bytes or none) and
-/// detail.
-fn row_hash(previous: B256, sequence: u64, entry: &AuditEntry) -> B256 {
-    let fields: [&[u8]; 6] = [
-        &sequence.to_be_bytes(),
-        &micros(entry.at).to_be_bytes(),
-        entry.actor.as_bytes(),
-        entry.action.as_bytes(),
-        entry.guid.as_ref().map_or(&[], |guid| guid.0.as_slice()),
-        entry.detail.as_bytes(),
-    ];
-    hashchain::link(previous, fields)
-}
-
-fn read(row: &Row) -> Result<AuditRow, CodecError> {
-    let columns = Columns(row);
-    let entry = AuditEntry {
-        at: columns.time("at")?,
-        actor: columns.any("actor")?,
-        action: columns.any("action")?,
-        guid: columns.optional("guid", Columns::hash)?.map(Guid),
-        detail: columns.any("detail")?,
-    };
-    Ok(AuditRow { sequence: columns.count("sequence")?, entry, row_hash: columns.hash("row_hash")? })
+fn point(columns: Columns<'_>) -> Result<AuditHead, CodecError> {
+    Ok(AuditHead { rows: columns.count("sequence")?, hash: columns.hash("row_hash")? })
 }

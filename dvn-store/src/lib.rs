@@ -78,6 +78,12 @@
 //! # }
 //! ```
 //!
+//! # The audit log
+//!
+//! Its rows are chained by the same rule ([`audit_row_hash`]), and the database refuses changes of them too, except that the
+//! oldest ones go by a [cut](dvn_core::ports::AuditLog::cut), which is a row of its own. [`AuditedOutbox`] tells transactions
+//! before they are broadcast. [`DiskGuard`] stops signing while there is still room to record everything else.
+//!
 //! # Other backends
 //!
 //! The rules of the journal are pure and do not know SQLite. Another backend (PostgreSQL for several processes) is another
@@ -88,6 +94,7 @@ mod audit;
 mod codec;
 mod cursors;
 mod database;
+mod disk;
 mod error;
 mod evidence;
 mod finalized;
@@ -97,6 +104,7 @@ mod journal;
 mod leases;
 mod mirror;
 mod outbox;
+mod outbox_audit;
 mod paths;
 mod ports;
 mod postgres;
@@ -105,9 +113,12 @@ mod schema;
 mod sql;
 mod sqlite;
 
+pub use audit::audit_row_hash;
+pub use disk::{DiskGuard, FreeSpace, Space};
 pub use error::OpenError;
 pub use journal::row_hash;
 pub use mirror::{Comparison, KeptHead, Mirror, MirrorError, Mirrored};
+pub use outbox_audit::AuditedOutbox;
 pub use postgres::{Postgres, PostgresOptions, PostgresTls};
 pub use redis_queue::{RedisKind, RedisOptions, RedisOptionsError, RedisQueue, RedisTls};
 pub use sqlite::Sqlite;

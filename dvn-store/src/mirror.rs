@@ -201,6 +201,10 @@ fn written(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Resul
 
 #[async_trait]
 impl Journal for Mirrored {
+    async fn admits(&self) -> Result<(), JournalError> {
+        self.inner.admits().await
+    }
+
     async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         let head = self.inner.intend(intent).await?;
         self.keep(head).await?;

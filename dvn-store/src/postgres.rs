@@ -6,8 +6,7 @@ mod transaction;
 
 use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::B256;
-use dvn_core::{error::StoreError, ports::Store};
+use dvn_core::ports::Store;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
 pub use self::options::{PostgresOptions, PostgresTls};
@@ -15,7 +14,7 @@ pub(crate) use self::{
     guard::{Guard, Unsafe},
     transaction::PostgresTransaction,
 };
-use crate::{audit, database::Database, error::OpenError, ports, schema};
+use crate::{database::Database, error::OpenError, ports, schema};
 
 /// A connection that was not used for so long is tried before it is.
 const TRY_AFTER: Duration = Duration::from_secs(1);
@@ -104,14 +103,6 @@ impl Postgres {
     #[must_use]
     pub fn store(&self) -> Store {
         ports::of(&self.0)
-    }
-
-    /// Recomputes the audit log's chain, as [`Sqlite::verify_audit`](crate::Sqlite::verify_audit).
-    ///
-    /// # Errors
-    /// [`StoreErrorKind::Corrupt`](dvn_core::error::StoreErrorKind::Corrupt) names the first row that does not fit.
-    pub async fn verify_audit(&self) -> Result<(u64, B256), StoreError> {
-        audit::verify(&self.0).await
     }
 
     /// Waits a moment for the statements under way and closes the connections; the ports fail from then on.

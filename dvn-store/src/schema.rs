@@ -10,9 +10,10 @@
 //! | `journal_identity`, `journal_anchors` | the journal's name, quarantine and mirror; blocks through which destinations were compared | a second name, deleting the name |
 //! | `halts` | stops that stand | two for one scope |
 //! | `outbox`, `outbox_items`, `outbox_attempts` | transactions, their instructions, their signed forms | two open transactions with one nonce of a lane, a job in two open transactions |
-//! | `evidence`, `halt_evidence` | JSON documents by packet, and those of halts | the same document twice |
+//! | `evidence`, `halt_evidence` | JSON documents by packet, and those of halts, compressed | the same document twice |
 //! | `paths`, `path_ahead` | nonces seen, by path | a path or a nonce twice |
-//! | `audit` | decisions | a gap, a row that does not follow the newest, any change, deleting |
+//! | `audit` | decisions | a gap, a row that does not follow the newest, any change, deleting above the newest cut |
+//! | `audit_cuts` | up to where retention cut the audit log | a cut that is at no row, not above the one before or not told by a row; any change, deleting |
 //! | `leases` | who leads | |
 //!
 //! Numbers of chains are zero-padded decimal text (20 digits for u64, 39 for u128), so that none is too large and text

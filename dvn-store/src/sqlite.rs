@@ -7,16 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use alloy_primitives::B256;
-use dvn_core::{
-    error::StoreError,
-    ports::{Journal, Store},
-};
+use dvn_core::ports::{Journal, Store};
 
 mod pools;
 
 pub(crate) use self::pools::in_memory;
-use crate::{audit, database::Database, error::OpenError, ports, schema};
+use crate::{database::Database, error::OpenError, ports, schema};
 
 const DATABASE: &str = "dvn.db";
 const LOCK: &str = "dvn.lock";
@@ -107,15 +103,6 @@ impl Sqlite {
     #[must_use]
     pub fn store(&self) -> Store {
         ports::of(&self.0)
-    }
-
-    /// Recomputes the audit log's chain and returns the number of rows and the newest row's hash (zero without rows).
-    /// Rows that were cut off at the end do not show; compare with a head that was kept elsewhere.
-    ///
-    /// # Errors
-    /// [`StoreErrorKind::Corrupt`](dvn_core::error::StoreErrorKind::Corrupt) names the first row that does not fit.
-    pub async fn verify_audit(&self) -> Result<(u64, B256), StoreError> {
-        audit::verify(&self.0).await
     }
 
     /// Waits for the statements under way and closes the connections; the ports fail from then on. The folder's lock

@@ -42,6 +42,8 @@ pub(super) fn from_journal(error: JournalError) -> CosignError {
         JournalErrorKind::Equivocation => CosignErrorKind::Equivocation,
         // The earlier signature expires, and then the slot may be signed with other confirmations.
         JournalErrorKind::Confirmations => CosignErrorKind::NotYet,
+        // This node stops itself until there is room again.
+        JournalErrorKind::NoSpace => CosignErrorKind::Halted,
         JournalErrorKind::Storage => CosignErrorKind::Unavailable,
         JournalErrorKind::Tampered | JournalErrorKind::Missing => CosignErrorKind::Key,
     };

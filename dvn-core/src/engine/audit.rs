@@ -141,7 +141,8 @@ impl Engine {
         self.halt(HaltScope::Chain(src_eid), &reason, Some(guid), evidence.as_ref()).await?;
         self.forget_attested(job);
         job.signed = None;
-        self.advance("auditor", job, Move::TakeBack, self.wake_now(), json!({ "reason": reason })).await?;
+        let told = (evidence.as_ref().map(EvidenceBundle::digest), json!({ "reason": reason }));
+        self.advance_on("auditor", job, Move::TakeBack, self.wake_now(), told).await?;
         self.take_back(job).await
     }
 

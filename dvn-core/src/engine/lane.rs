@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, Signature};
+use alloy_primitives::{Address, B256, Signature};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -294,9 +294,18 @@ impl Engine {
             let Some(job) = jobs.get_mut(&id) else {
                 continue;
             };
-            self.advance("submitter", job, Move::Submit, Wake::Never, json!({ "submission": submission.0 })).await?;
+            let detail = json!({ "submission": submission.0, "tx": self.transaction_of(id, submission).await? });
+            self.advance("submitter", job, Move::Submit, Wake::Never, detail).await?;
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// The hash of a submission's newest form, where the outbox is what the submitter keeps it in.
+    async fn transaction_of(&self, job: JobId, submission: SubmissionId) -> Result<Option<B256>, StoreError> {
+        let kept = self.store.outbox.of_job(job).await?.into_iter().find(|it| it.id == submission);
+        Ok(kept.and_then(|it| it.attempts.last().map(|attempt| attempt.tx_hash)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
@@ -20,7 +21,7 @@ pub(crate) struct Failure<'a> {
 }
 
 impl Engine {
-    /// Applies a move, saves the job and writes the audit row. On an error the job in the store is unchanged.
+    /// Applies a move, saves the job and writes the audit row. On an error of the save the job in the store is unchanged.
     pub(crate) async fn advance(
         &self,
         actor: &str,
@@ -28,6 +29,18 @@ impl Engine {
         step: Move,
         wake: Wake,
         detail: Value,
+    ) -> Result<(), StoreError> {
+        self.advance_on(actor, job, step, wake, (None, detail)).await
+    }
+
+    /// As [`Engine::advance`], with the digest of the document that the move is based on.
+    pub(crate) async fn advance_on(
+        &self,
+        actor: &str,
+        job: &mut Job,
+        step: Move,
+        wake: Wake,
+        (evidence, detail): (Option<B256>, Value),
     ) -> Result<(), StoreError> {
         let from = job.state;
         job.apply(step, wake).map_err(|illegal| StoreError::new(StoreErrorKind::Corrupt).caused_by(illegal))?;
@@ -38,7 +51,7 @@ impl Engine {
         info!(%guid, nonce = job.claim.header.nonce.0, src = job.location.src_eid.0, dst = job.dst_eid().0,
             from = from.name(), to = to.name(), reason = to.reason(), %detail, "job moved");
         let detail = json!({ "from": from.name(), "to": to.name(), "reason": to.reason(), "detail": detail });
-        self.audit(actor, to.name(), Some(guid), detail).await
+        self.audit_on(actor, to.name(), Some(guid), (evidence, detail)).await
     }
 
     /// Notes a failure and asks to be woken later, further away with every failure in a row.
@@ -99,8 +112,8 @@ impl Engine {
         // Told once it is on record, so that whoever reads the line finds the halt.
         error!(?scope, reason, "halted");
         metrics::counter!("dvn_halts_total").increment(1);
-        let detail = json!({ "scope": format!("{scope:?}"), "reason": reason, "evidence": digest });
-        self.audit("engine", "halt", guid, detail).await?;
+        let detail = json!({ "scope": format!("{scope:?}"), "reason": reason });
+        self.audit_on("engine", "halt", guid, (digest, detail)).await?;
         self.wake_attested(scope).await
     }
 
@@ -125,11 +138,22 @@ impl Engine {
         guid: Option<Guid>,
         detail: Value,
     ) -> Result<(), StoreError> {
+        self.audit_on(actor, action, guid, (None, detail)).await
+    }
+
+    async fn audit_on(
+        &self,
+        actor: &str,
+        action: &str,
+        guid: Option<Guid>,
+        (evidence, detail): (Option<B256>, Value),
+    ) -> Result<(), StoreError> {
         let entry = AuditEntry {
             at: self.clock.now(),
             actor: actor.to_owned(),
             action: action.to_owned(),
             guid,
+            evidence,
             detail: detail.to_string(),
         };
         self.store.audit.append(std::slice::from_ref(&entry)).await

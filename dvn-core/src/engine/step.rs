@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
+use alloy_primitives::B256;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -135,11 +136,11 @@ impl Engine {
         };
         match assessment {
             Assessment::Orphaned => self.orphan(job).await,
-            Assessment::Rejected { refusal, is_settled: true } => self.refuse(job, refusal).await,
+            Assessment::Rejected { refusal, is_settled: true } => self.refuse(job, refusal, None).await,
             Assessment::Rejected { refusal, .. } => self.doubt(job, refusal).await,
             Assessment::Judged(judged) if judged.seen.claim != job.claim => {
                 // A source hinted at one packet and the chain has another one there; the true one gets its own job.
-                self.refuse(job, crate::job::Refusal::NotGenuine).await
+                self.refuse(job, crate::job::Refusal::NotGenuine, Some(&judged.seen.evidence)).await
             }
             Assessment::Judged(judged) => self.act(job, *judged).await,
         }
@@ -160,13 +161,27 @@ impl Engine {
         self.advance("verifier", job, Move::Wait, wake, json!({ "doubt": format!("{refusal:?}") })).await
     }
 
-    async fn refuse(&self, job: &mut Job, refusal: crate::job::Refusal) -> Result<(), StoreError> {
+    async fn refuse(
+        &self,
+        job: &mut Job,
+        refusal: crate::job::Refusal,
+        evidence: Option<&EvidenceBundle>,
+    ) -> Result<(), StoreError> {
+        let digest = self.keep(job, evidence).await?;
         if matches!(job.state, State::Verified | State::Held(_)) {
             // It was verified before and the same look says otherwise now: nobody's verdict but an operator's.
             let detail = json!({ "refusal": format!("{refusal:?}") });
-            return self.advance("verifier", job, Move::Hold(Hold::Failed), Wake::Never, detail).await;
+            let step = Move::Hold(Hold::Failed);
+            return self.advance_on("verifier", job, step, Wake::Never, (digest, detail)).await;
         }
-        self.advance("verifier", job, Move::Refuse(refusal), Wake::Never, json!({})).await
+        self.advance_on("verifier", job, Move::Refuse(refusal), Wake::Never, (digest, json!({}))).await
+    }
+
+    /// Stores what a decision is based on, before the decision.
+    async fn keep(&self, job: &Job, evidence: Option<&EvidenceBundle>) -> Result<Option<B256>, StoreError> {
+        let Some(bundle) = evidence else { return Ok(None) };
+        self.store.evidence.put(job.claim.header.guid(), bundle, self.clock.now()).await?;
+        Ok(Some(bundle.digest()))
     }
 
     async fn act(&self, job: &mut Job, judged: Judged) -> Result<(), StoreError> {
@@ -187,8 +202,8 @@ impl Engine {
             }
             Verdict::Sign { confirmations } => {
                 if job.state != State::Verified {
-                    self.store.evidence.put(job.claim.header.guid(), &judged.seen.evidence, self.clock.now()).await?;
-                    self.advance("verifier", job, Move::Verify, self.wake_now(), numbers).await?;
+                    let digest = self.keep(job, Some(&judged.seen.evidence)).await?;
+                    self.advance_on("verifier", job, Move::Verify, self.wake_now(), (digest, numbers)).await?;
                     self.record_latency(job);
                 }
                 if let Some(left) = self.turn(job) {
@@ -213,8 +228,11 @@ impl Engine {
                 self.advance("verifier", job, Move::Attest, self.wake_now(), detail).await
             }
             Verdict::Hold(hold) if job.state == State::Held(hold) => self.rest(job, HELD).await,
-            Verdict::Hold(hold) => self.hold(job, hold, numbers).await,
-            Verdict::Refuse(refusal) => self.refuse(job, refusal).await,
+            Verdict::Hold(hold) => {
+                let digest = self.keep(job, Some(&judged.seen.evidence)).await?;
+                self.hold_on(job, hold, (digest, numbers)).await
+            }
+            Verdict::Refuse(refusal) => self.refuse(job, refusal, Some(&judged.seen.evidence)).await,
         }
     }
 
@@ -231,7 +249,11 @@ impl Engine {
             .record(latency.as_secs_f64());
     }
 
-    pub(crate) async fn hold(&self, job: &mut Job, hold: Hold, detail: serde_json::Value) -> Result<(), StoreError> {
+    pub(crate) async fn hold(&self, job: &mut Job, hold: Hold, detail: Value) -> Result<(), StoreError> {
+        self.hold_on(job, hold, (None, detail)).await
+    }
+
+    async fn hold_on(&self, job: &mut Job, hold: Hold, told: (Option<B256>, Value)) -> Result<(), StoreError> {
         let wake = if hold.resumes() { self.wake_in(HELD) } else { Wake::Never };
         if matches!(hold, Hold::Equivocation | Hold::ForeignPayload) {
             let guid = job.claim.header.guid();
@@ -243,7 +265,7 @@ impl Engine {
             error!(%guid, nonce, "packets before this one on its path were never seen");
             metrics::counter!("dvn_nonce_gaps_total").increment(1);
         }
-        self.advance("verifier", job, Move::Hold(hold), wake, detail).await
+        self.advance_on("verifier", job, Move::Hold(hold), wake, told).await
     }
 
     /// Collects a quorum of signatures for a verified job.

@@ -158,6 +158,15 @@ pub struct JournalState {
 /// are, until an operator releases the slot.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
+    /// Whether an intent to attest would be taken now, as far as that does not depend on what is signed. Asked before anything
+    /// is written for a signature, so that one that cannot be made leaves nothing on a disk that is nearly full.
+    ///
+    /// # Errors
+    /// [`JournalErrorKind::NoSpace`](crate::error::JournalErrorKind::NoSpace), or any other [`JournalError`].
+    async fn admits(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     /// Makes the intent durable (synced to disk) and returns the head that it is now. Only then may the key be used, and only
     /// for [`Purpose::Sign`].
     ///

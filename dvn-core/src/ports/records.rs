@@ -155,50 +155,34 @@ pub trait Evidence: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError>;
+
+    /// Up to `limit` bundles after this position that were put before `before` and whose packets are done: every job of the
+    /// packet, of which there is one, is committed or refused. In the order in which they were put.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn of_done(&self, before: SystemTime, after: u64, limit: usize) -> Result<Vec<OldEvidence>, StoreError>;
+
+    /// Removes a bundle that [`Evidence::of_done`] gives for `before`; any other stays. The digest stays wherever else it is
+    /// written. Says whether it was removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remove_done(&self, before: SystemTime, position: u64) -> Result<bool, StoreError>;
 }
 
-/// Something that was decided.
+/// A bundle that is not needed any more to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a plain record")]
-pub struct AuditEntry {
-    /// When.
+pub struct OldEvidence {
+    /// Where it stands among all bundles.
+    pub position: u64,
+    /// The packet.
+    pub guid: Guid,
+    /// When it was put.
     pub at: SystemTime,
-    /// Which part decided: listener, verifier, attestor, submitter, operator.
-    pub actor: String,
-    /// What it decided, as a stable word.
-    pub action: String,
-    /// The packet, where it is about one.
-    pub guid: Option<Guid>,
-    /// Inputs and reasons as a JSON object, without secrets.
-    pub detail: String,
-}
-
-/// An entry as it stands in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a plain record")]
-pub struct AuditRow {
-    /// Position, from 1, without gaps.
-    pub sequence: u64,
-    /// What was decided.
-    pub entry: AuditEntry,
-    /// Hash over the row before and this row's content.
-    pub row_hash: B256,
-}
-
-/// The record of every decision, each row chained to the one before.
-#[async_trait]
-pub trait AuditLog: fmt::Debug + Send + Sync {
-    /// Appends entries in order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn append(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
-
-    /// All rows of a packet, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn of_packet(&self, guid: Guid) -> Result<Vec<AuditRow>, StoreError>;
+    /// The bundle.
+    pub bundle: EvidenceBundle,
 }
 
 /// A right that one process holds for a while.

@@ -32,17 +32,19 @@ use crate::{
     ports::{Intent, Store},
 };
 
+mod audit;
 mod jobs;
 mod journal;
 mod outbox;
 mod paths;
 mod records;
 
+pub use audit::audit;
 pub use jobs::jobs;
 pub use journal::journal;
 pub use outbox::outbox;
 pub use paths::paths;
-pub use records::{audit, cursors, evidence, finalized, halts, leases};
+pub use records::{cursors, evidence, finalized, halts, leases};
 
 /// The whole suite.
 pub async fn run(make: &impl AsyncFn() -> Store) {

@@ -14,7 +14,7 @@ use dvn_core::{
     policy,
     ports::{Clock, Cosigner, Halt, HaltScope, Proposal, Quarantine, Signer, Store, SystemClock},
 };
-use dvn_store::Sqlite;
+use dvn_store::{DiskGuard, FreeSpace, Sqlite};
 
 use crate::{
     engine::key,
@@ -33,9 +33,15 @@ const LIFE: Duration = Duration::from_secs(900);
 
 impl Setup {
     async fn new() -> Self {
+        Self::on(|_| {}).await
+    }
+
+    /// With some part of the store changed.
+    async fn on(change: impl FnOnce(&mut Store)) -> Self {
         let signer = Arc::new(CountingSigner::new(key(1)));
         let world = World::new(signer.address());
-        let store = Sqlite::in_memory().await.unwrap().store();
+        let mut store = Sqlite::in_memory().await.unwrap().store();
+        change(&mut store);
         let location = world.lock().send(Chains::packet(1, b"hello"), 80);
         for claim in [Chains::packet(1, b"hello"), Chains::packet(2, b"fresh")] {
             world::note(&store, claim).await;
@@ -70,6 +76,44 @@ async fn a_good_proposal_is_signed_and_may_be_repeated() {
     assert_eq!(first, second);
     let rows = setup.store.journal.slot(Chains::packet(1, b"hello").header.guid()).await.unwrap();
     assert_eq!(rows.len(), 2);
+}
+
+/// What was signed, and on what it is based, is a row before the signature is given out.
+#[tokio::test]
+async fn a_signature_is_told_before_it_leaves() {
+    let setup = Setup::new().await;
+    let signature = setup.attestor.cosign(&setup.good()).await.unwrap();
+    let guid = Chains::packet(1, b"hello").header.guid();
+    let [row] = setup.store.journal.slot(guid).await.unwrap().try_into().unwrap();
+    let [told] = setup.store.audit.of_packet(guid).await.unwrap().try_into().unwrap();
+    assert_eq!((told.entry.actor.as_str(), told.entry.action.as_str()), ("attestor", "signature"));
+    assert_eq!(told.entry.evidence, Some(row.intent.evidence));
+    let digest = row.intent.attestation.digest();
+    assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), row.intent.signer);
+    for word in [digest.to_string(), "\"journal\":1".to_owned(), "\"confirmations\":5".to_owned()] {
+        assert!(told.entry.detail.contains(&word), "{word} is not in {}", told.entry.detail);
+    }
+
+    // A log that cannot be written.
+    let gone = Sqlite::in_memory().await.unwrap();
+    let audit = gone.store().audit;
+    gone.close().await;
+    let setup = Setup::on(|store| store.audit = audit).await;
+    let error = setup.attestor.cosign(&setup.good()).await.unwrap_err();
+    assert_eq!(error.kind(), CosignErrorKind::Unavailable);
+    assert!(error.to_string().contains("could not be told"), "{error}");
+}
+
+/// A disk that is nearly full: no signature, and nothing written for one.
+#[tokio::test]
+async fn without_room_nothing_is_signed_and_nothing_is_written_for_it() {
+    let space = Arc::new(FreeSpace::of(std::path::Path::new(".")));
+    let setup =
+        Setup::on(|store| store.journal = Arc::new(DiskGuard::new(store.journal.clone(), space, u64::MAX))).await;
+    assert_eq!(setup.refusal(setup.good()).await, CosignErrorKind::Halted);
+    let guid = Chains::packet(1, b"hello").header.guid();
+    assert_eq!(setup.store.evidence.of_packet(guid).await.unwrap(), []);
+    assert_eq!(setup.store.journal.head().await.unwrap().rows, 0);
 }
 
 /// T52 at the key: a proposal for a packet whose forerunner this node never saw.

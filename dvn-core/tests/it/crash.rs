@@ -18,8 +18,9 @@ use dvn_core::{
     ids::{BlockNumber, Eid, Guid, JobId},
     job::{Job, State},
     ports::{
-        AuditEntry, AuditLog, AuditRow, Cursors, Due, Evidence, EvidenceBundle, Head, Intent, JobStore, Journal,
-        JournalHead, JournalId, JournalRow, JournalState, Observed, Quarantine, Store, Tally,
+        AuditCut, AuditEntry, AuditHead, AuditLog, AuditQuery, AuditRow, Cursors, Due, Evidence, EvidenceBundle, Head,
+        Intent, JobStore, Journal, JournalHead, JournalId, JournalRow, JournalState, Observed, OldEvidence, Quarantine,
+        Store, Tally,
     },
 };
 use dvn_store::Sqlite;
@@ -171,6 +172,12 @@ impl Evidence for Gated {
     async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError> {
         self.inner.evidence.of_halt(digest).await
     }
+    async fn of_done(&self, before: SystemTime, after: u64, limit: usize) -> Result<Vec<OldEvidence>, StoreError> {
+        self.inner.evidence.of_done(before, after, limit).await
+    }
+    async fn remove_done(&self, before: SystemTime, position: u64) -> Result<bool, StoreError> {
+        self.write(self.inner.evidence.remove_done(before, position)).await
+    }
 }
 
 #[async_trait]
@@ -180,6 +187,24 @@ impl AuditLog for Gated {
     }
     async fn of_packet(&self, guid: Guid) -> Result<Vec<AuditRow>, StoreError> {
         self.inner.audit.of_packet(guid).await
+    }
+    async fn rows(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit.rows(after, limit).await
+    }
+    async fn query(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit.query(query).await
+    }
+    async fn head(&self) -> Result<AuditHead, StoreError> {
+        self.inner.audit.head().await
+    }
+    async fn base(&self) -> Result<AuditHead, StoreError> {
+        self.inner.audit.base().await
+    }
+    async fn verify(&self) -> Result<AuditHead, StoreError> {
+        self.inner.audit.verify().await
+    }
+    async fn cut(&self, cut: &AuditCut, entry: &AuditEntry) -> Result<u64, StoreError> {
+        self.write(self.inner.audit.cut(cut, entry)).await
     }
 }
 

@@ -72,7 +72,10 @@ async fn a_packet_goes_all_the_way_and_leaves_its_story() {
 
     let story = setup.store.audit.of_packet(claim.header.guid()).await.unwrap();
     let actions: Vec<_> = story.iter().map(|row| row.entry.action.as_str()).collect();
-    assert_eq!(actions, ["observed", "waiting", "verified", "signed", "submitted", "attested", "committed"]);
+    assert_eq!(
+        actions,
+        ["observed", "waiting", "verified", "signature", "signed", "submitted", "attested", "committed"]
+    );
     let journal = setup.store.journal.slot(claim.header.guid()).await.unwrap();
     assert_eq!(journal.len(), 1);
     assert!(journal[0].signature.is_some());

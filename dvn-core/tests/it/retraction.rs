@@ -100,7 +100,14 @@ async fn t19_an_attestation_without_evidence_is_taken_back_and_its_chain_halts()
         let story = stage.setup.store.audit.of_packet(stage.claim.header.guid()).await.unwrap();
         let actions: Vec<_> = story.iter().map(|row| row.entry.action.as_str()).collect();
         assert!(
-            actions.ends_with(&["attested", "halt", "retracting", "retraction_signed", "retracted"]),
+            actions.ends_with(&[
+                "attested",
+                "halt",
+                "retracting",
+                "retraction_signature",
+                "retraction_signed",
+                "retracted"
+            ]),
             "{actions:?}"
         );
     }

@@ -9,7 +9,7 @@ use dvn_hsm::provision::ProvisionError;
 use dvn_store::{MirrorError, OpenError};
 use thiserror::Error;
 
-use super::JournalCommandError;
+use super::{AuditCommandError, JournalCommandError};
 use crate::{
     config::LoadError,
     run::{self, RunError},
@@ -56,6 +56,9 @@ pub enum CliError {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A command about the audit log was refused.
+    #[error(transparent)]
+    AuditCommand(#[from] AuditCommandError),
     /// A command about the journal was refused.
     #[error(transparent)]
     JournalCommand(#[from] JournalCommandError),
@@ -125,6 +128,7 @@ impl CliError {
             Self::Run(error) => error.exit(),
             Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
             Self::JournalCommand(error) => error.exit(),
+            Self::AuditCommand(error) => error.exit(),
             Self::Mirror(error) if run::is_refusal(error) => Exit::Refused,
             Self::LargeGap { .. } => Exit::Refused,
             Self::Provision(_)

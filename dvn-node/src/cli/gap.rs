@@ -5,11 +5,11 @@ use clap::Subcommand;
 use dvn_core::{
     ids::{Guid, Nonce},
     packet::Header,
-    ports::{AuditEntry, Clock, Neighbours, Sighting, Store},
+    ports::{Clock, Neighbours, Sighting, Store},
 };
 use serde_json::json;
 
-use super::CliError;
+use super::{CliError, operator};
 
 /// What to do about packets that are held because packets before them on their path were never seen.
 #[derive(Clone, Debug, Subcommand)]
@@ -67,12 +67,6 @@ async fn record(
     (first, last): (Nonce, Nonce),
     reason: &str,
 ) -> Result<(), CliError> {
-    let entry = AuditEntry {
-        at: clock.now(),
-        actor: "operator".to_owned(),
-        action: "gap_explained".to_owned(),
-        guid: Some(header.guid()),
-        detail: json!({ "first": first.0, "last": last.0, "reason": reason }).to_string(),
-    };
-    Ok(store.audit.append(&[entry]).await?)
+    let detail = json!({ "first": first.0, "last": last.0, "reason": reason });
+    operator::record(store, clock, "gap_explained", Some(header.guid()), detail).await
 }

@@ -1,12 +1,13 @@
 use std::io::Write;
 
 use clap::Subcommand;
-use dvn_core::ports::{AuditEntry, Clock, Halt, HaltScope, Store};
+use dvn_core::ports::{Clock, Halt, HaltScope, Store};
 use serde_json::json;
 
 use super::{
     CliError,
     chains::Chains,
+    operator,
     status::{halts, write_halts},
     write_json,
 };
@@ -116,12 +117,5 @@ async fn raise(
 }
 
 async fn record(store: &Store, clock: &dyn Clock, action: &str, scope: &str, reason: &str) -> Result<(), CliError> {
-    let entry = AuditEntry {
-        at: clock.now(),
-        actor: "operator".to_owned(),
-        action: action.to_owned(),
-        guid: None,
-        detail: json!({ "scope": scope, "reason": reason }).to_string(),
-    };
-    Ok(store.audit.append(&[entry]).await?)
+    operator::record(store, clock, action, None, json!({ "scope": scope, "reason": reason })).await
 }

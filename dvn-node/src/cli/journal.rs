@@ -13,13 +13,10 @@ use std::{io::Write, path::PathBuf, time::Duration};
 
 use alloy_primitives::B256;
 use clap::Subcommand;
-use dvn_core::{
-    ids::Guid,
-    ports::{AuditEntry, Clock, Store},
-};
+use dvn_core::{ids::Guid, ports::Clock};
 
 pub use self::error::JournalCommandError;
-use super::CliError;
+use super::{CliError, operator::record};
 use crate::{config::Config, run, storage::Storage};
 
 /// What to do about the record of what was ever signed. Each change is recorded in the audit log with its reason.
@@ -115,18 +112,6 @@ pub(super) async fn obey(
             release::obey(Guid(guid), &store, &reason, clock, out).await
         }
     }
-}
-
-async fn record(
-    store: &Store,
-    clock: &dyn Clock,
-    action: &str,
-    guid: Option<Guid>,
-    detail: serde_json::Value,
-) -> Result<(), CliError> {
-    let (actor, action) = ("operator".to_owned(), action.to_owned());
-    let entry = AuditEntry { at: clock.now(), actor, action, guid, detail: detail.to_string() };
-    Ok(store.audit.append(&[entry]).await?)
 }
 
 #[cfg(test)]

@@ -107,13 +107,17 @@ struct EvidenceStory {
     document: Option<Value>,
 }
 
+/// A row of the audit log.
 #[derive(Clone, Debug, Serialize)]
-struct Decision {
+pub(super) struct Decision {
     sequence: u64,
     at: String,
     actor: String,
     action: String,
+    guid: Option<String>,
+    evidence: Option<String>,
     detail: Value,
+    row_hash: String,
 }
 
 /// Reads the stories of a query, at least one; documents of evidence only where they are wanted.
@@ -243,15 +247,30 @@ impl EvidenceStory {
 }
 
 impl Decision {
-    fn new(row: &AuditRow) -> Self {
+    pub(super) fn new(row: &AuditRow) -> Self {
         let entry = &row.entry;
         Self {
             sequence: row.sequence,
             at: Stamp(entry.at).to_string(),
             actor: entry.actor.clone(),
             action: entry.action.clone(),
+            guid: entry.guid.map(|guid| guid.to_string()),
+            evidence: entry.evidence.map(|digest| digest.to_string()),
             detail: json_or_text(&entry.detail),
+            row_hash: row.row_hash.to_string(),
         }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { at, actor, action, detail, .. } = self;
+        writeln!(out, "  {at}  {actor:10} {action:14} {detail}")
+    }
+
+    /// As it stands among rows of other packets.
+    pub(super) fn write_with_packet(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { sequence, at, actor, action, guid, detail, .. } = self;
+        let guid = guid.as_deref().unwrap_or("-");
+        writeln!(out, "{sequence:>8}  {at}  {actor:10} {action:20} {guid:66} {detail}")
     }
 }
 
@@ -270,10 +289,7 @@ pub(super) fn write(stories: &[Story], chains: &Chains, out: &mut dyn Write) -> 
         story.jobs.iter().try_for_each(|job| job.write(chains, out))?;
         story.journal.iter().try_for_each(|row| row.write(out))?;
         story.evidence.iter().try_for_each(|it| it.write(out))?;
-        story
-            .audit
-            .iter()
-            .try_for_each(|row| writeln!(out, "  {}  {:10} {:14} {}", row.at, row.actor, row.action, row.detail))?;
+        story.audit.iter().try_for_each(|row| row.write(out))?;
     }
     Ok(())
 }

@@ -24,9 +24,16 @@ pub(super) struct Report {
     environment: &'static str,
     running: bool,
     journal: Option<JournalStatus>,
+    audit: AuditLine,
     chains: Vec<ChainLine>,
     jobs: Vec<JobLine>,
     halts: Vec<HaltLine>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct AuditLine {
+    rows: u64,
+    head: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -91,11 +98,13 @@ impl Report {
             reason: tally.state.reason(),
             count: tally.count,
         });
+        let audit = store.audit.head().await?;
         Ok(Self {
             node: config.service.name.clone(),
             environment: config.service.environment.name(),
             running,
             journal: journal(store, clock).await?,
+            audit: AuditLine { rows: audit.rows, head: audit.hash.to_string() },
             chains: lines,
             jobs: jobs.collect(),
             halts: halts(store, &chains).await?,
@@ -107,6 +116,7 @@ impl Report {
         let running = if self.running { "running" } else { "not answering: heads are unknown" };
         writeln!(out, "{} ({}), {running}\n\njournal", self.node, self.environment)?;
         self.write_journal(out)?;
+        writeln!(out, "\naudit log\n  {} rows, {}", self.audit.rows, self.audit.head)?;
         writeln!(out, "\nchains")?;
         self.write_chains(out)?;
         writeln!(out, "\njobs")?;

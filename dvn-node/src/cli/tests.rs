@@ -126,6 +126,7 @@ async fn store() -> Store {
             actor: "engine".to_owned(),
             action: action.to_owned(),
             guid: Some(guid),
+            evidence: None,
             detail: "{}".to_owned(),
         };
         store.audit.append(&[entry]).await.unwrap();
@@ -150,6 +151,7 @@ async fn status_shows_chains_jobs_and_halts() {
     let heads = [(40001, head)].into();
     let report = status::Report::read(&store, &config(), Some(heads), &At(at(9))).await.unwrap();
     let id = store.journal.state().await.unwrap().id;
+    let head = store.audit.head().await.unwrap().hash;
     assert_eq!(
         text(|out| report.write(out)),
         format!(
@@ -158,6 +160,9 @@ dev (dev), running
 
 journal
   1 rows, {id}
+
+audit log
+  3 rows, {head}
 
 chains
   name   eid    role    latest  final  read through  behind

@@ -61,6 +61,19 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Resu
     }
 }
 
+/// A number of bytes with its unit; 0 needs none.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+    if text == "0" {
+        return Ok(0);
+    }
+    let size = UNITS.iter().find_map(|(unit, bytes)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*bytes)
+    });
+    size.ok_or_else(|| format!("`{text}` is not a size: write a whole number with its unit, such as 256MiB or 2GiB"))
+}
+
 /// An EVM address; mixed case must be its EIP-55 checksum.
 pub(super) fn address(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
@@ -159,6 +172,17 @@ mod tests {
         assert_eq!(duration(range.clone())("1500ms"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration(range.clone())("2m"), Err("`2m` is out of range: from 1s to 1m".to_owned()));
         assert!(duration(range)("12").is_err());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let sizes = [("256MiB", 256 << 20), ("2 GiB", 2 << 30), ("1KiB", 1 << 10), ("1TiB", 1 << 40), ("0", 0)];
+        for (text, size) in sizes {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for wrong in ["256", "256MB", "1.5GiB", "-1MiB", "", "MiB", "99999999999TiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum LogFormat {
     Json,
 }
 
+const AUDIT_HEAD: &str = "audit.head";
+const MIN_FREE_DISK: u64 = 256 << 20;
+
 /// The process itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +56,12 @@ pub struct Service {
     pub environment: Environment,
     /// The embedded store's folder; `./data` by default, in the folder that the node is started in.
     pub data_dir: PathBuf,
+    /// Where the audit log's head is kept for whoever checks the log; `audit.head` in `data_dir` by default, which shows rows
+    /// that were cut off by accident: one that somebody else keeps shows those that were cut off on purpose.
+    pub audit_head_file: PathBuf,
+    /// How many bytes must be free where the store is for anything to be attested; 256 MiB by default, which holds some hundred
+    /// thousand records of whatever else goes on.
+    pub min_free_disk: u64,
     /// Where `/health`, `/ready`, `/metrics` and the status page are served; `0.0.0.0:8080` by default, as containers are
     /// probed from outside. Nothing there changes state.
     pub listen: SocketAddr,
@@ -69,9 +78,23 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Service> {
     let log_level = section.parsed("log_level", filter).unwrap_or_else(|| "info".to_owned());
     let log_format = section.parsed("log_format", scalar::choice(FORMATS)).unwrap_or_default();
     let data_dir = section.parsed("data_dir", scalar::text).unwrap_or_else(|| "./data".to_owned());
+    let head_file = section.parsed("audit_head_file", scalar::text).map(PathBuf::from);
+    let data_dir = PathBuf::from(data_dir);
+    let audit_head_file = head_file.unwrap_or_else(|| data_dir.join(AUDIT_HEAD));
+    let min_free_disk = section.parsed("min_free_disk", scalar::bytes).unwrap_or(MIN_FREE_DISK);
     let listen = section.parsed("listen", scalar::socket).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8080)));
     section.finish();
-    Some(Service { name: name?, region, log_level, log_format, environment, data_dir: data_dir.into(), listen })
+    Some(Service {
+        name: name?,
+        region,
+        log_level,
+        log_format,
+        environment,
+        data_dir,
+        audit_head_file,
+        min_free_disk,
+        listen,
+    })
 }
 
 fn filter(text: &str) -> Result<String, String> {

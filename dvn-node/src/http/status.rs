@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub key_works: bool,
     /// Whether the store answered when it was last used.
     pub store_works: bool,
+    /// Why nothing is attested for want of disk space, while it is so.
+    pub disk_full: Option<String>,
     /// The journal, once it is open.
     pub journal: Option<JournalStatus>,
     /// Every chain, once.
@@ -244,6 +246,7 @@ impl NodeStatus {
             key_works: false,
             peers: Vec::new(),
             store_works: false,
+            disk_full: None,
             journal: None,
             chains: Vec::new(),
             jobs: Vec::new(),
@@ -282,6 +285,7 @@ impl Snapshot {
         if !self.store_works {
             reasons.push("the store does not work".to_owned());
         }
+        reasons.extend(self.disk_full.clone());
         if !self.has_path() {
             reasons.push("no path works".to_owned());
         }

@@ -13,7 +13,7 @@ use axum::{
 use dvn_core::{
     attestor::Attestor,
     error::{CosignError, CosignErrorKind, JournalError},
-    ports::{Journal, Proposal, Retraction},
+    ports::{Journal, Proposal, Retraction, Store},
 };
 use thiserror::Error;
 use tokio::{net::TcpListener, time::Instant};
@@ -25,6 +25,7 @@ use super::{
     identity::{Identity, IdentityError},
     limit::Limit,
     listener::{PeerListener, Remote},
+    told::{Question, Told},
     wire::{self, Asked, AskedBack, Given, Health, Look, Refused, ShownJournal},
 };
 use crate::config::Cosigning;
@@ -78,8 +79,8 @@ pub struct Member {
     pub addresses: Addresses,
     /// What verifies and signs.
     pub attestor: Arc<Attestor>,
-    /// What it signs by.
-    pub journal: Arc<dyn Journal>,
+    /// What it remembers by.
+    pub store: Store,
     /// The other nodes, as this one asks them.
     pub peers: Vec<Arc<Peer>>,
 }
@@ -90,6 +91,7 @@ struct Shared {
     others: BTreeMap<u32, Address>,
     attestor: Arc<Attestor>,
     journal: Arc<dyn Journal>,
+    told: Told,
     peers: BTreeMap<Arc<str>, Arc<Peer>>,
     limits: BTreeMap<Arc<str>, Limit>,
     retractions: BTreeMap<Arc<str>, Limit>,
@@ -112,19 +114,28 @@ impl Server {
     /// # Errors
     /// Whatever the operating system says about the listener.
     pub async fn run(self, member: Member, stop: CancellationToken) -> io::Result<()> {
-        let Member { name, addresses: Addresses { signer, others }, attestor, journal, peers } = member;
+        let Member { name, addresses: Addresses { signer, others }, attestor, store, peers } = member;
         let peers = peers.into_iter().map(|peer| (Arc::from(peer.name()), peer)).collect();
         let shares = || self.names.iter().map(|name| (Arc::clone(name), Limit::new())).collect();
         let (limits, retractions) = (shares(), shares());
         let listener = PeerListener::new(self.tcp, self.config, self.names)?;
+        let (journal, told) = (Arc::clone(&store.journal), Told::new(store));
+        let shared = Shared { name, signer, others, attestor, journal, told, peers, limits, retractions };
+        let shared = Arc::new(shared);
         let router = Router::new()
             .route(wire::COSIGN, post(cosign))
             .route(wire::RETRACT, post(retract))
             .route(wire::HEALTH, get(health))
             .layer(DefaultBodyLimit::max(wire::MOST_BYTES))
-            .with_state(Arc::new(Shared { name, signer, others, attestor, journal, peers, limits, retractions }));
+            .with_state(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<Remote>();
-        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+        let served = tokio::select! {
+            served = serving.into_future() => served,
+            never = shared.told.flush_for_ever() => match never {},
+        };
+        shared.told.finish().await;
+        served
     }
 }
 
@@ -158,7 +169,7 @@ impl Shared {
         let stranger = || CosignError::new(CosignErrorKind::Refused).because("no peer of this name");
         let peer = self.peers.get(peer).ok_or_else(stranger)?;
         peer.hear(journal)?;
-        let proposal = Proposal::from(asked);
+        let proposal = asked.proposal();
         let (confirmed, signature) =
             tokio::join!(peer.confirm(journal), patiently(&self.attestor, peer.name(), &proposal));
         confirmed?;
@@ -178,7 +189,10 @@ async fn cosign(
         return refusal(StatusCode::TOO_MANY_REQUESTS, &busy);
     };
     let (location, dst) = asked.place();
-    match shared.attest(&peer, asked).await {
+    let question = Question::Attest(asked.proposal());
+    let answer = shared.attest(&peer, asked).await;
+    shared.told.answered(&peer, &question, answer.as_ref().err()).await;
+    match answer {
         Ok(signature) => {
             count(&peer, "Signed");
             info!(peer, block = %location.block, dst, "cosigned");
@@ -206,7 +220,9 @@ async fn retract(
     };
     let retraction = Retraction::from(asked);
     let guid = retraction.claim.header.guid();
-    match shared.attestor.retract(&retraction).await {
+    let answer = shared.attestor.retract(&retraction).await;
+    shared.told.answered(&peer, &Question::TakeBack(retraction), answer.as_ref().err()).await;
+    match answer {
         Ok(signature) => {
             count(&peer, "Retracted");
             warn!(peer, %guid, "a peer's retraction is cosigned");

@@ -65,21 +65,20 @@ impl Asked {
         (Location { src_eid, block, tx_hash, log_index }, self.dst_eid)
     }
 
+    /// What is proposed.
+    pub(super) const fn proposal(&self) -> Proposal {
+        let (location, dst_eid) = self.place();
+        Proposal {
+            location,
+            dst_eid: Eid(dst_eid),
+            confirmations: Confirmations(self.confirmations),
+            expiration: ChainTime(self.expiration),
+        }
+    }
+
     /// The proposer's journal as it shows it.
     pub(super) const fn journal(&self) -> ShownJournal {
         self.journal
-    }
-}
-
-impl From<Asked> for Proposal {
-    fn from(asked: Asked) -> Self {
-        let (location, dst_eid) = asked.place();
-        Self {
-            location,
-            dst_eid: Eid(dst_eid),
-            confirmations: Confirmations(asked.confirmations),
-            expiration: ChainTime(asked.expiration),
-        }
     }
 }
 
@@ -178,7 +177,7 @@ mod tests {
         let text = serde_json::to_string(&Asked::new(&proposal, journal)).unwrap();
         let asked: Asked = serde_json::from_str(&text).unwrap();
         assert_eq!(asked.journal(), journal);
-        assert_eq!(Proposal::from(asked), proposal);
+        assert_eq!(asked.proposal(), proposal);
         for field in ["log_index", "journal", "rows"] {
             assert!(serde_json::from_str::<Asked>(&text.replace(field, "call_data")).is_err(), "{field}");
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dvn_core::ports::Store;
-use dvn_store::{Comparison, Mirror, MirrorError, Mirrored, OpenError};
+use dvn_store::{AuditedOutbox, Comparison, DiskGuard, FreeSpace, Mirror, MirrorError, Mirrored, OpenError};
 use tracing::info;
 
 use super::RunError;
@@ -23,7 +23,10 @@ pub(crate) async fn open(config: &Config) -> Result<(Storage, Store), RunError> 
     let mut store = storage.store();
     // The mirror knows one row alone; what is before it the chain shows.
     let head = store.journal.verify().await?;
-    store.journal = Arc::new(Mirrored::open(store.journal, path).await?);
+    let mirrored = Arc::new(Mirrored::open(store.journal, path).await?);
+    let space = Arc::new(FreeSpace::of(&config.service.data_dir));
+    store.journal = Arc::new(DiskGuard::new(mirrored, space, config.service.min_free_disk));
+    store.outbox = Arc::new(AuditedOutbox::new(store.outbox, Arc::clone(&store.audit)));
     let id = store.journal.state().await?.id;
     info!(rows = head.rows, hash = %head.hash, %id, mirror = %path.display(), "journal is intact");
     Ok((storage, store))

@@ -9,6 +9,7 @@ use dvn_core::{
 };
 use tracing::warn;
 
+use super::disk::Disk;
 use crate::{
     config::Config,
     http::{ChainStatus, JobCount, JournalStatus, NodeStatus, PacketLine, Role, Snapshot},
@@ -22,6 +23,7 @@ pub(super) struct Reporter {
     store: Store,
     progress: Progress,
     peers: Vec<Arc<Peer>>,
+    disk: Disk,
     status: NodeStatus,
 }
 
@@ -52,15 +54,17 @@ impl Reporter {
                 chain.1 = Role::Both;
             }
         }
-        Self { chains, store, progress, peers: peers.to_vec(), status }
+        Self { chains, store, progress, peers: peers.to_vec(), disk: Disk::of(&config.service), status }
     }
 
     async fn round(&self) {
         let report = self.progress.report();
+        let disk_full = self.disk.look();
         match self.read().await {
             Ok((tallies, halts, journal)) => self.status.update(|it| {
                 it.store_works = true;
                 it.tell_journal(journal);
+                it.disk_full = disk_full;
                 self.tell(it, &report, &tallies, &halts);
             }),
             Err(error) => {

@@ -8,6 +8,7 @@
 )]
 
 mod assignments;
+mod audit;
 mod codec;
 mod flow;
 mod journal;

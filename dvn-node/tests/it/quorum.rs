@@ -61,6 +61,25 @@ impl Trio {
         processes
     }
 
+    /// Says that the audit logs tell of every packet that some node cosigned it, and for whom.
+    fn assert_told(&self, packets: &[SentPacket]) {
+        let of_packet = |packet: &SentPacket| {
+            let guid = packet.guid.to_string();
+            let told = |node: &Node| {
+                let told = node.command(&["audit", "query", "--packet", &guid, "--actor", "cosigner", "--json"]);
+                let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+                told["rows"].as_array().unwrap().clone()
+            };
+            self.nodes.iter().flat_map(told).collect::<Vec<_>>()
+        };
+        for packet in packets {
+            let rows = of_packet(packet);
+            let cosigned = rows.iter().find(|row| row["action"] == "cosigned");
+            let peer = cosigned.and_then(|row| row["detail"]["peer"].as_str()).unwrap_or_default();
+            assert!(peer.starts_with("dvn-node-"), "{rows:?}");
+        }
+    }
+
     /// How many packets each node's log says it signed for a peer.
     fn cosigned(&self) -> Vec<usize> {
         self.nodes.iter().map(|node| node.log().matches("\"message\":\"cosigned\"").count()).collect()
@@ -101,6 +120,7 @@ async fn two_of_three_attest_and_one_may_die() {
     let mut packets = send(&trio.net, 6).await;
     trio.net.until_exactly(&packets).await;
     assert!(trio.cosigned().iter().sum::<usize>() >= packets.len(), "{:?}", trio.cosigned());
+    trio.assert_told(&packets);
 
     processes.remove(0).kill().await.unwrap();
     packets.extend(send(&trio.net, 3).await);

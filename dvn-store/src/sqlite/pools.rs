@@ -98,7 +98,10 @@ mod tests {
         schema::migrate(&database).await.unwrap();
         let (guid, at) = (Guid::default(), std::time::UNIX_EPOCH);
         sqlx::query("PRAGMA max_page_count = 1").execute(writer(&database)).await.unwrap();
-        let large = EvidenceBundle::new("x".repeat(1 << 20));
+        // Hashes, since a document that repeats itself is kept small.
+        let large: String =
+            (0..20_000_u32).map(|it| alloy_primitives::keccak256(it.to_be_bytes()).to_string()).collect();
+        let large = EvidenceBundle::new(large);
         let error = database.put(guid, &large, at).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Storage, "{error:?}");
         sqlx::query("PRAGMA max_page_count = 1000000").execute(writer(&database)).await.unwrap();

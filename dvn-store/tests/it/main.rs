@@ -5,10 +5,13 @@
     reason = "helpers of tests stop the test when something is off"
 )]
 
+mod audit;
+mod disk;
 mod files;
 mod fixture;
 mod forgery;
 mod killed;
+mod migrated;
 mod mirror;
 mod model;
 mod postgres;

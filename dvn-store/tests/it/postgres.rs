@@ -5,9 +5,13 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use dvn_core::{ports::Store, testing::store_suite};
+use dvn_core::{
+    ports::{AuditEntry, Store},
+    testing::store_suite,
+};
 use dvn_store::{Postgres, PostgresOptions, PostgresTls};
 use dvn_testkit::postgres::{Postgres as Server, USER};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
 /// One server for all tests that do not break it; it ends with the process.
 pub(crate) fn server() -> Option<&'static Server> {
@@ -53,3 +57,35 @@ macro_rules! on_a_server {
 }
 
 on_a_server!(jobs, cursors, paths, finalized, journal, halts, outbox, evidence, audit, leases);
+
+/// The millionth row begins a partition that nobody has made yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_goes_on_in_its_next_partition() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    let store = begun(&options).await.store();
+    let raw = PgConnectOptions::new()
+        .host(&options.host)
+        .port(options.port)
+        .username(&options.user)
+        .password(server.password())
+        .database(&options.database);
+    let pool = PgPool::connect_with(raw).await.unwrap();
+    let before = "INSERT INTO audit (sequence, at, actor, action, detail, prev_hash, row_hash)
+                  VALUES (999999, 5, 'engine', 'halt', '{}', decode(repeat('00', 32), 'hex'), decode(repeat('01', 32), 'hex'))";
+    for sql in ["ALTER TABLE audit DISABLE TRIGGER USER", before, "ALTER TABLE audit ENABLE TRIGGER USER"] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    let entry = AuditEntry {
+        at: std::time::UNIX_EPOCH,
+        actor: "engine".to_owned(),
+        action: "halt".to_owned(),
+        guid: None,
+        evidence: None,
+        detail: "{}".to_owned(),
+    };
+    store.audit.append(&[entry.clone(), entry]).await.unwrap();
+    assert_eq!(store.audit.head().await.unwrap().rows, 1_000_001);
+    assert_eq!(store.audit.rows(999_998, 9).await.unwrap().len(), 3);
+    pool.close().await;
+}

@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use alloy_primitives::B256;
-
-use super::{DST, SRC, at, block, claim, hash, kind_of};
+use super::{DST, SRC, at, block, claim, hash, job, kind_of};
 use crate::{
     error::{StoreError, StoreErrorKind},
-    ids::{BlockNumber, BlockRef, Guid},
-    ports::{AuditEntry, EvidenceBundle, Halt, HaltScope, Lease, Store},
+    ids::{BlockNumber, BlockRef},
+    job::{Move, Refusal, Wake},
+    ports::{EvidenceBundle, Halt, HaltScope, Lease, Store},
 };
 
 /// [`Cursors`](crate::ports::Cursors): forward only, by chain.
@@ -88,33 +87,40 @@ pub async fn evidence(make: &impl AsyncFn() -> Store) {
         evidence.put_halt(of_halt, at(micros)).await.unwrap();
     }
     assert_eq!(evidence.of_halt(of_halt.digest()).await.unwrap().as_ref(), Some(of_halt));
+    evidence_of_done_packets(make).await;
 }
 
-/// [`AuditLog`](crate::ports::AuditLog): in order, without gaps, each row with its own hash.
-pub async fn audit(make: &impl AsyncFn() -> Store) {
-    let audit = make().await.audit;
-    let guids = [1, 2].map(|nonce| claim(nonce, "a").header.guid());
-    let entry = |guid: Option<Guid>, action: &str| AuditEntry {
-        at: at(1),
-        actor: "verifier".to_owned(),
-        action: action.to_owned(),
-        guid,
-        detail: "{\"why\":\"it's so\"}".to_owned(),
-    };
-    let [one, two] = guids.map(Some);
-    let first = [entry(one, "observed"), entry(two, "observed"), entry(None, "halt"), entry(one, "verified")];
-    audit.append(&first).await.unwrap();
-    audit.append(&[]).await.unwrap();
-    audit.append(&[entry(one, "verified")]).await.unwrap();
-    let rows = audit.of_packet(guids[0]).await.unwrap();
-    let read: Vec<_> = rows.iter().map(|row| (row.sequence, row.entry.clone())).collect();
-    assert_eq!(read, [(1, entry(one, "observed")), (4, entry(one, "verified")), (5, entry(one, "verified"))]);
-    let rows_of_two = audit.of_packet(guids[1]).await.unwrap();
-    assert_eq!(rows_of_two.iter().map(|row| row.sequence).collect::<Vec<_>>(), [2]);
-    let mut hashes: Vec<B256> = rows.iter().chain(&rows_of_two).map(|row| row.row_hash).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    assert_eq!(hashes.len(), 4, "equal entries at other places have other hashes");
+/// What is old and not needed any more goes, and nothing else.
+async fn evidence_of_done_packets(make: &impl AsyncFn() -> Store) {
+    let store = make().await;
+    let (evidence, bundle) = (&store.evidence, EvidenceBundle::new("{\"votes\":3}"));
+    let guid = |nonce| claim(nonce, "hello").header.guid();
+    // 1 is done, 2 is under way, 3 has no job.
+    for nonce in 1..=3 {
+        evidence.put(guid(nonce), &bundle, at(nonce)).await.unwrap();
+    }
+    for (nonce, step) in [(1, Move::Refuse(Refusal::NotGenuine)), (2, Move::Verify)] {
+        let mut job = job(nonce);
+        store.jobs.observe(&job).await.unwrap();
+        job.apply(step, Wake::Never).unwrap();
+        store.jobs.save(&mut job).await.unwrap();
+    }
+    let later = at(9);
+    assert_eq!(evidence.of_done(at(1), 0, 9).await.unwrap(), [], "it is not older than itself");
+    let done = evidence.of_done(later, 0, 9).await.unwrap();
+    assert_eq!(done.iter().map(|it| (it.guid, it.at, &it.bundle)).collect::<Vec<_>>(), [(guid(1), at(1), &bundle)]);
+    let position = done[0].position;
+    assert_eq!(evidence.of_done(later, position, 9).await.unwrap(), []);
+    for (before, other) in [(later, position + 1), (later, position + 2), (at(1), position)] {
+        assert!(!evidence.remove_done(before, other).await.unwrap(), "{other}");
+    }
+    assert!(evidence.remove_done(later, position).await.unwrap());
+    assert!(!evidence.remove_done(later, position).await.unwrap());
+    let mut left = [true; 3];
+    for (nonce, left) in (1..=3).zip(&mut left) {
+        *left = !evidence.of_packet(guid(nonce)).await.unwrap().is_empty();
+    }
+    assert_eq!(left, [false, true, true]);
 }
 
 /// [`Leases`](crate::ports::Leases): one holder at a time, and a fence that grows when it changes.

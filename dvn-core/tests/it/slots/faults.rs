@@ -14,7 +14,8 @@ use dvn_core::{
     error::{JournalError, JournalErrorKind, SignError, SignErrorKind, StoreError, StoreErrorKind},
     ids::{BlockNumber, Eid, Guid},
     ports::{
-        Evidence, EvidenceBundle, Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Quarantine, Signer,
+        Evidence, EvidenceBundle, Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, OldEvidence,
+        Quarantine, Signer,
     },
 };
 
@@ -179,6 +180,12 @@ impl Evidence for MortalEvidence {
     }
     async fn of_halt(&self, digest: B256) -> Result<Option<EvidenceBundle>, StoreError> {
         self.inner.of_halt(digest).await
+    }
+    async fn of_done(&self, before: SystemTime, after: u64, limit: usize) -> Result<Vec<OldEvidence>, StoreError> {
+        self.inner.of_done(before, after, limit).await
+    }
+    async fn remove_done(&self, before: SystemTime, position: u64) -> Result<bool, StoreError> {
+        self.inner.remove_done(before, position).await
     }
 }
 

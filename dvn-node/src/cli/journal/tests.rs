@@ -13,7 +13,7 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, ChainTime, Confirmations, Eid, Nonce, PayloadHash, Vid},
     job::{Job, Location, Move, State, Wake},
     packet::{Claim, Header},
-    ports::{Intent, JournalHead, Purpose},
+    ports::{Intent, JournalHead, Purpose, Store},
 };
 use serde_json::Value;
 
