@@ -18,6 +18,7 @@ mod packet;
 mod provision;
 mod signer;
 mod status;
+mod store;
 mod table;
 mod when;
 
@@ -37,6 +38,7 @@ pub use self::{
     halt::HaltCommand,
     journal::{InitOptions, JournalCommand, JournalCommandError},
     signer::SignerCommand,
+    store::{StoreCommand, StoreCommandError},
     when::When,
 };
 use self::{chains::Chains, packet::Query};
@@ -100,6 +102,9 @@ pub enum Command {
     /// Begin, check and move the record of what was ever signed.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Check, bring up to date and move what keeps everything.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Ask the configured keys who they are and whether they sign.
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -139,6 +144,7 @@ async fn obey(args: Args, env: &dyn Env, out: &mut dyn Write) -> Result<(), CliE
         }
         Command::Audit(command) => audit::obey(command, &config, &SystemClock::new(), out).await,
         Command::Journal(command) => journal::obey(command, &config, &SystemClock::new(), out).await,
+        Command::Store(command) => store::obey(command, &config, &SystemClock::new(), out).await,
         Command::Signer(command) => signer::obey(command, &config, out).await,
         Command::Gap(command) => {
             let storage = Storage::shared(&config).await?;

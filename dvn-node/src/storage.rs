@@ -95,13 +95,23 @@ pub(crate) fn instance(config: &Config) -> String {
     if config.postgres.is_none() { name.clone() } else { format!("{name}/{:016x}", rand::random::<u64>()) }
 }
 
+/// Where it is, for people.
+pub(crate) fn place(config: &Config) -> String {
+    match &config.postgres {
+        Some(postgres) => {
+            format!("database {} of PostgreSQL at {}:{}", postgres.database, postgres.host, postgres.port)
+        }
+        None => format!("data_dir {}", config.service.data_dir.display()),
+    }
+}
+
 /// What stays on this host, such as the journal's mirror, is in `data_dir` also where the store is not.
 fn make_folder(config: &Config) -> Result<(), OpenError> {
     let path = &config.service.data_dir;
     std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.clone(), source })
 }
 
-fn postgres(config: &Config) -> Option<PostgresOptions> {
+pub(crate) fn postgres(config: &Config) -> Option<PostgresOptions> {
     let given = config.postgres.as_ref()?;
     let mut options = PostgresOptions::new(&given.host, &given.database, &given.user);
     options.port = given.port;

@@ -92,6 +92,7 @@
 
 mod audit;
 mod codec;
+mod copy;
 mod cursors;
 mod database;
 mod disk;
@@ -114,6 +115,7 @@ mod sql;
 mod sqlite;
 
 pub use audit::audit_row_hash;
+pub use copy::{CopyError, copy_store};
 pub use disk::{DiskGuard, FreeSpace, Space};
 pub use error::OpenError;
 pub use journal::row_hash;

@@ -99,6 +99,10 @@ impl Postgres {
         Ok(Self(Arc::new(database)))
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.0
+    }
+
     /// Every durable port, all on this database.
     #[must_use]
     pub fn store(&self) -> Store {

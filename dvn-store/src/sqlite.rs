@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,6 +15,7 @@ pub(crate) use self::pools::in_memory;
 use crate::{database::Database, error::OpenError, ports, schema};
 
 const DATABASE: &str = "dvn.db";
+const RETIRED: &str = "dvn.db.copied";
 const LOCK: &str = "dvn.lock";
 
 /// The embedded store: one SQLite database in a folder, held by one process. Cheap to clone.
@@ -99,10 +100,35 @@ impl Sqlite {
         Ok(Self(Arc::new(database)))
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.0
+    }
+
     /// Every durable port, all on this database.
     #[must_use]
     pub fn store(&self) -> Store {
         ports::of(&self.0)
+    }
+
+    /// Closes a store that was copied elsewhere and gives its file another name, so that nothing is signed with it any more. Returns
+    /// the new path.
+    ///
+    /// # Errors
+    /// What the system says; the store may still be there under its name then.
+    pub async fn retire(self, data_dir: impl AsRef<Path>) -> io::Result<PathBuf> {
+        self.close().await;
+        let old = data_dir.as_ref().join(DATABASE);
+        let new = data_dir.as_ref().join(RETIRED);
+        // What a log beside it still holds belongs to it.
+        for suffix in ["", "-wal"] {
+            let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            match fs::rename(with(&old), with(&new)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
+                renamed => renamed?,
+            }
+        }
+        File::open(data_dir)?.sync_all()?;
+        Ok(new)
     }
 
     /// Waits for the statements under way and closes the connections; the ports fail from then on. The folder's lock
@@ -129,7 +155,7 @@ fn sync_entry(data_dir: &Path) -> io::Result<()> {
     data_dir.canonicalize()?.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-fn existing(data_dir: &Path) -> Result<std::path::PathBuf, OpenError> {
+fn existing(data_dir: &Path) -> Result<PathBuf, OpenError> {
     let path = data_dir.join(DATABASE);
     if path.is_file() { Ok(path) } else { Err(OpenError::Missing { path: data_dir.to_owned() }) }
 }

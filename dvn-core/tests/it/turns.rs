@@ -261,6 +261,8 @@ async fn one_that_asked_for_what_is_refused_has_no_time_for_it() {
     let stage = Stage::new(true).await;
     let (running, attestor) = stage.start_asked(LONG);
     let location = until_state(&stage.setup.store, stage.claim, State::Verified).await.location;
+    // The job sleeps until its turn by rank.
+    for_a_while().await;
     let expiration = ChainTime(stage.setup.world.lock().time + 1_000_000);
     let proposal = Proposal { location, dst_eid: DST, confirmations: Confirmations(5), expiration };
     let refused = attestor.attest_for_peer(stage.peer.name, &proposal).await.unwrap_err();

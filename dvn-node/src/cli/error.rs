@@ -9,7 +9,7 @@ use dvn_hsm::provision::ProvisionError;
 use dvn_store::{MirrorError, OpenError};
 use thiserror::Error;
 
-use super::{AuditCommandError, JournalCommandError};
+use super::{AuditCommandError, JournalCommandError, StoreCommandError};
 use crate::{
     config::LoadError,
     run::{self, RunError},
@@ -62,6 +62,9 @@ pub enum CliError {
     /// A command about the journal was refused.
     #[error(transparent)]
     JournalCommand(#[from] JournalCommandError),
+    /// A command about the store was refused.
+    #[error(transparent)]
+    StoreCommand(#[from] StoreCommandError),
     /// The journal's mirror cannot be used, or does not go with the journal.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
@@ -129,6 +132,8 @@ impl CliError {
             Self::Journal(_) | Self::Selftest { .. } => Exit::Refused,
             Self::JournalCommand(error) => error.exit(),
             Self::AuditCommand(error) => error.exit(),
+            Self::StoreCommand(error) => error.exit(),
+            Self::Open(OpenError::Unsafe { .. }) => Exit::Refused,
             Self::Mirror(error) if run::is_refusal(error) => Exit::Refused,
             Self::LargeGap { .. } => Exit::Refused,
             Self::Provision(_)

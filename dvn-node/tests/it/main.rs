@@ -10,6 +10,7 @@
 mod assignments;
 mod audit;
 mod codec;
+mod copied;
 mod flow;
 mod journal;
 mod kelp;
