@@ -10,7 +10,10 @@ mod settle;
 mod transaction;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use alloy::primitives::Address;
 use async_trait::async_trait;
@@ -20,7 +23,8 @@ use dvn_core::{
     ids::{BlockNumber, Confirmations, Eid, JobId},
     packet::Claim,
     ports::{
-        Chain, Clock, Head, History, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId, Submitter,
+        Chain, Clock, Fence, Head, History, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId,
+        Submitter,
     },
     signature::Committee,
 };
@@ -77,6 +81,8 @@ pub struct EvmSubmitter {
     lane: Mutex<LaneMemory>,
     /// How many blocks of history are asked for at once.
     stride: Stride,
+    /// Under which lease the outbox is written.
+    fence: std::sync::Mutex<Option<Fence>>,
 }
 
 impl EvmSubmitter {
@@ -90,7 +96,12 @@ impl EvmSubmitter {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let stride = Stride::new(config.log_range);
-        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride }
+        let fence = std::sync::Mutex::default();
+        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride, fence }
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn eid(&self) -> Eid {
@@ -119,6 +130,10 @@ impl EvmSubmitter {
 impl Submitter for EvmSubmitter {
     fn chain(&self) -> &Chain {
         self.panel.chain()
+    }
+
+    fn lead(&self, fence: Fence) {
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
     }
 
     async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError> {

@@ -28,7 +28,7 @@ pub use outbox::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTran
 pub use paths::{Neighbours, Paths};
 pub use queue::{Due, Entry, JobQueue, LocalQueue, Receipt};
 pub use records::{
-    Cursors, Evidence, EvidenceBundle, FinalizedHashes, Halt, HaltScope, Halts, Lease, Leases, OldEvidence,
+    Cursors, Evidence, EvidenceBundle, Fence, FinalizedHashes, Halt, HaltScope, Halts, Lease, Leases, OldEvidence,
 };
 pub use signer::Signer;
 pub use store::{JobStore, Observed, Store, Tally};

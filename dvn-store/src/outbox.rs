@@ -10,17 +10,19 @@ use async_trait::async_trait;
 use dvn_core::{
     error::{StoreError, StoreErrorKind},
     ids::JobId,
-    ports::{Attempt, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId},
+    ports::{Attempt, Fence, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId},
 };
 
 const OPEN: &str = "SELECT * FROM outbox WHERE dst_eid = $1 AND sender = $2 AND open = 1 ORDER BY nonce";
 const OF_JOB: &str = "SELECT * FROM outbox WHERE id IN (SELECT outbox_id FROM outbox_items WHERE job = $1) ORDER BY id";
+const HELD: &str = "SELECT fence FROM leases WHERE name = $1 AND fence = $2 AND holder IS NOT NULL";
 const INSERT: &str = "INSERT INTO outbox (dst_eid, sender, nonce, open) VALUES ($1, $2, $3, 1) RETURNING id";
 
 #[async_trait]
 impl Outbox for Database {
-    async fn put(&self, new: NewTransaction) -> Result<SubmissionId, StoreError> {
+    async fn put(&self, new: NewTransaction, fence: Option<&Fence>) -> Result<SubmissionId, StoreError> {
         let mut transaction = self.begin(Order::Outbox).await.map_err(storage)?;
+        refuse_replaced(&mut transaction, fence).await?;
         let id = insert(&mut transaction, new.lane, new.nonce).await?;
         for (position, item) in (0_i64..).zip(&new.items) {
             insert_item(&mut transaction, id, position, item).await?;
@@ -30,8 +32,9 @@ impl Outbox for Database {
         Ok(SubmissionId(u64::try_from(id).unwrap_or_default()))
     }
 
-    async fn replace(&self, id: SubmissionId, attempt: Attempt) -> Result<(), StoreError> {
+    async fn replace(&self, id: SubmissionId, attempt: Attempt, fence: Option<&Fence>) -> Result<(), StoreError> {
         let mut transaction = self.begin(Order::Outbox).await.map_err(storage)?;
+        refuse_replaced(&mut transaction, fence).await?;
         let open = sql("SELECT id FROM outbox WHERE id = $1 AND open = 1").bind(key(id));
         let open = transaction.optional(open).await.map_err(storage)?;
         if open.is_none() {
@@ -61,6 +64,16 @@ impl Outbox for Database {
         self.execute(close).await.map_err(storage)?;
         Ok(())
     }
+}
+
+/// Whoever was replaced as the leader of a lane writes nothing to its outbox any more.
+async fn refuse_replaced(from: &mut Transaction, fence: Option<&Fence>) -> Result<(), StoreError> {
+    let Some(Fence { lease, number }) = fence else { return Ok(()) };
+    let held = sql(HELD).bind(lease).bind(i64::try_from(*number).unwrap_or(i64::MAX));
+    if from.optional(held).await.map_err(storage)?.is_some() {
+        return Ok(());
+    }
+    Err(StoreError::new(StoreErrorKind::Conflict).because(format!("another process holds lease {lease} by now")))
 }
 
 /// A number that no row has, where SQLite could not have given it out.

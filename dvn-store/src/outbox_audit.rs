@@ -10,7 +10,8 @@ use dvn_core::{
     error::StoreError,
     ids::{Guid, JobId},
     ports::{
-        Attempt, AuditEntry, AuditLog, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId,
+        Attempt, AuditEntry, AuditLog, Fence, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction,
+        SubmissionId,
     },
 };
 use serde_json::json;
@@ -77,18 +78,18 @@ impl AuditedOutbox {
 
 #[async_trait]
 impl Outbox for AuditedOutbox {
-    async fn put(&self, transaction: NewTransaction) -> Result<SubmissionId, StoreError> {
+    async fn put(&self, transaction: NewTransaction, fence: Option<&Fence>) -> Result<SubmissionId, StoreError> {
         let about = About::new(transaction.lane, transaction.nonce, &transaction.items);
         let attempt = transaction.attempt.clone();
-        let id = self.inner.put(transaction).await?;
+        let id = self.inner.put(transaction, fence).await?;
         self.known().insert(id, about.clone());
         self.audit.append(&about.entries("transaction", id, &attempt)).await?;
         Ok(id)
     }
 
-    async fn replace(&self, id: SubmissionId, attempt: Attempt) -> Result<(), StoreError> {
+    async fn replace(&self, id: SubmissionId, attempt: Attempt, fence: Option<&Fence>) -> Result<(), StoreError> {
         let about = self.known().get(&id).cloned();
-        self.inner.replace(id, attempt.clone()).await?;
+        self.inner.replace(id, attempt.clone(), fence).await?;
         match about {
             Some(about) => self.audit.append(&about.entries("transaction_replaced", id, &attempt)).await,
             // Whoever replaces a transaction has read it from here.

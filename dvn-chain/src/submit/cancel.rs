@@ -65,7 +65,7 @@ async fn replace(
     let order = Order { chain_id: lane.config.chain_id, nonce, gas_limit, to, input };
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| lane::signer_error(lane, it))?;
     // Durable first, as every form that may be mined.
-    lane.outbox.replace(transaction.id, attempt.clone()).await.map_err(|it| lane.store(it))?;
+    lane.outbox.replace(transaction.id, attempt.clone(), lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
     tracing::warn!(chain, nonce, tx_hash = %attempt.tx_hash, cancels = %newest.tx_hash, "transaction is cancelled");
     memory.sent.insert(transaction.id, attempt.at);
     broadcast::broadcast(&lane.panel, &attempt).await;

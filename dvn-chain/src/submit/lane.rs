@@ -79,7 +79,7 @@ pub(super) async fn submit(
     let items: Vec<OutboxItem> = new.iter().map(|it| OutboxItem { job: it.job, attestation: it.attestation }).collect();
     let kept = NewTransaction { lane: lane.lane_id(), nonce, items, attempt: attempt.clone() };
     // Durable first: a transaction that may be on the wire is always known after a crash.
-    let id = lane.outbox.put(kept).await.map_err(|it| lane.store(it))?;
+    let id = lane.outbox.put(kept, lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
     let chain = &lane.panel.chain().name;
     tracing::info!(chain, nonce, tx_hash = %attempt.tx_hash, items = new.len(), submission = id.0, "transaction kept");
     memory.gap = None;

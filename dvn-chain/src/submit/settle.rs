@@ -250,7 +250,7 @@ async fn replace(
     };
     let order = Order::kept(&newest.raw).map_err(|it| lane::signer_error(lane, it))?;
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| lane::signer_error(lane, it))?;
-    lane.outbox.replace(transaction.id, attempt.clone()).await.map_err(|it| lane.store(it))?;
+    lane.outbox.replace(transaction.id, attempt.clone(), lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
     tracing::info!(chain, nonce, tx_hash = %attempt.tx_hash, max_fee = price.max_fee, "transaction is replaced at a better price");
     memory.sent.insert(transaction.id, attempt.at);
     broadcast::broadcast(&lane.panel, &attempt).await;

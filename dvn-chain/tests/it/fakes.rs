@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use dvn_core::{
     error::{SignError, StoreError, StoreErrorKind},
     ids::{BlockNumber, BlockRef, Eid, JobId},
-    ports::{Attempt, Clock, FinalizedHashes, LaneId, NewTransaction, Outbox, OutboxTransaction, Signer, SubmissionId},
+    ports::{
+        Attempt, Clock, Fence, FinalizedHashes, LaneId, NewTransaction, Outbox, OutboxTransaction, Signer, SubmissionId,
+    },
 };
 use k256::ecdsa::SigningKey;
 
@@ -87,7 +89,7 @@ impl MemoryOutbox {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
-    async fn put(&self, transaction: NewTransaction) -> Result<SubmissionId, StoreError> {
+    async fn put(&self, transaction: NewTransaction, _: Option<&Fence>) -> Result<SubmissionId, StoreError> {
         self.check()?;
         let mut all = self.all.lock().unwrap();
         let id = SubmissionId(all.len() as u64 + 1);
@@ -96,7 +98,7 @@ impl Outbox for MemoryOutbox {
         Ok(id)
     }
 
-    async fn replace(&self, id: SubmissionId, attempt: Attempt) -> Result<(), StoreError> {
+    async fn replace(&self, id: SubmissionId, attempt: Attempt, _: Option<&Fence>) -> Result<(), StoreError> {
         self.check()?;
         let mut all = self.all.lock().unwrap();
         all.iter_mut().find(|it| it.id == id).unwrap().attempts.push(attempt);

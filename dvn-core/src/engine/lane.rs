@@ -15,7 +15,7 @@ use crate::{
     error::{Disposition, StoreError, SubmitError},
     ids::{Eid, JobId},
     job::{Hold, Job, Move, Signed, State, Wake},
-    ports::{Outcome, Settlement, SignedAttestation, SubmissionId},
+    ports::{Fence, Outcome, Settlement, SignedAttestation, SubmissionId},
     signature::{Committee, SIGNATURE_LEN, SignatureSet},
 };
 
@@ -97,7 +97,9 @@ impl Engine {
         let ttl = lane.poll.saturating_mul(LEASE_POLLS).max(LEASE);
         let name = lease_name(eid);
         let lease = self.store.leases.acquire(&name, &self.tuning.instance, self.clock.now(), ttl).await?;
-        Ok(lease.is_some())
+        let Some(lease) = lease else { return Ok(false) };
+        lane.submitter.lead(Fence { lease: name, number: lease.fence });
+        Ok(true)
     }
 
     async fn note(&self, lane: &Lane, error: &LaneError) -> Duration {

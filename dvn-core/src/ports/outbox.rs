@@ -3,6 +3,7 @@ use std::{fmt, time::SystemTime};
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 
+use super::Fence;
 use crate::{
     attestation::Attestation,
     error::StoreError,
@@ -89,14 +90,14 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; a conflict where the lane already has an open transaction with this nonce, or one of the jobs is
-    /// in an open transaction. It must not be broadcast then.
-    async fn put(&self, transaction: NewTransaction) -> Result<SubmissionId, StoreError>;
+    /// in an open transaction, or where the fence's lease is somebody else's by now. It must not be broadcast then.
+    async fn put(&self, transaction: NewTransaction, fence: Option<&Fence>) -> Result<SubmissionId, StoreError>;
 
     /// Adds a replacement with the same nonce, synced to disk.
     ///
     /// # Errors
-    /// [`StoreError`]; it must not be broadcast then.
-    async fn replace(&self, id: SubmissionId, attempt: Attempt) -> Result<(), StoreError>;
+    /// [`StoreError`], as of [`Outbox::put`]; it must not be broadcast then.
+    async fn replace(&self, id: SubmissionId, attempt: Attempt, fence: Option<&Fence>) -> Result<(), StoreError>;
 
     /// Open transactions of a lane, by nonce.
     ///

@@ -195,6 +195,16 @@ pub struct Lease {
     pub until: SystemTime,
 }
 
+/// A lease as whoever writes under it names it: whatever it guards refuses a holder that was replaced meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair")]
+pub struct Fence {
+    /// The lease's name.
+    pub lease: String,
+    /// Its [`Lease::fence`] when it was taken.
+    pub number: u64,
+}
+
 /// Leases, so that of several processes on one store one leads.
 #[async_trait]
 pub trait Leases: fmt::Debug + Send + Sync {

@@ -3,7 +3,7 @@ use std::fmt;
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
-use super::{Head, History, SubmissionId};
+use super::{Fence, Head, History, SubmissionId};
 use crate::{
     attestation::Attestation,
     destination::DestinationView,
@@ -78,6 +78,10 @@ pub struct Settlement {
 pub trait Submitter: fmt::Debug + Send + Sync {
     /// The destination.
     fn chain(&self) -> &Chain;
+
+    /// Tells under which lease whatever follows is written to the outbox; said again whenever the lease is renewed. A submitter that
+    /// is the only one for its key need not care.
+    fn lead(&self, _fence: Fence) {}
 
     /// `vid`, quorum, and which of `candidates` are signers, of the DVN contract, read by quorum.
     ///

@@ -367,7 +367,7 @@ async fn gas_is_not_burnt_for_ever_on_transactions_without_effect() {
     let setup = Setup::new().await;
     let claim = Chains::packet(1, b"hello");
     for nonce in 0..5 {
-        let id = setup.store.outbox.put(earlier(&setup, claim, nonce)).await.unwrap();
+        let id = setup.store.outbox.put(earlier(&setup, claim, nonce), None).await.unwrap();
         setup.store.outbox.close(id).await.unwrap();
     }
     {

@@ -119,7 +119,7 @@ async fn store() -> Store {
         Attempt { tx_hash: B256::repeat_byte(0x77), raw: Bytes::from(vec![2]), max_fee: 9, priority_fee: 1, at: at(3) };
     let lane = LaneId { dst_eid: Eid(40002), sender: Address::repeat_byte(0x5e) };
     let items = vec![OutboxItem { job: job.id, attestation }];
-    store.outbox.put(NewTransaction { lane, nonce: 4, items, attempt }).await.unwrap();
+    store.outbox.put(NewTransaction { lane, nonce: 4, items, attempt }, None).await.unwrap();
     for (seconds, action) in [(1, "verified"), (2, "signed"), (4, "attested")] {
         let entry = AuditEntry {
             at: at(seconds),

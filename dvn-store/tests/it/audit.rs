@@ -142,11 +142,11 @@ async fn transactions_are_told_before_they_are_broadcast() {
         OutboxItem { job: attestation.claim.job_id(), attestation }
     };
     let items = vec![item(1), item(2)];
-    let id = outbox.put(NewTransaction { lane, nonce: 4, items, attempt: attempt(1) }).await.unwrap();
+    let id = outbox.put(NewTransaction { lane, nonce: 4, items, attempt: attempt(1) }, None).await.unwrap();
     // Another process on the same store reads what it replaces.
     let restarted = AuditedOutbox::new(store.outbox.clone(), store.audit.clone());
     assert_eq!(restarted.open(lane).await.unwrap().len(), 1);
-    restarted.replace(id, attempt(2)).await.unwrap();
+    restarted.replace(id, attempt(2), None).await.unwrap();
     restarted.close(id).await.unwrap();
     let query = AuditQuery { actor: Some("submitter".to_owned()), ..AuditQuery::default() };
     let told = store.audit.query(&query).await.unwrap();
@@ -172,8 +172,8 @@ async fn transactions_are_told_before_they_are_broadcast() {
     gone.close().await;
     let untold = AuditedOutbox::new(store.outbox.clone(), audit);
     let third = NewTransaction { lane, nonce: 5, items: vec![item(3)], attempt: attempt(3) };
-    untold.put(third).await.unwrap_err();
+    untold.put(third, None).await.unwrap_err();
     let open = untold.open(lane).await.unwrap();
     assert_eq!(open.len(), 1);
-    untold.replace(open[0].id, attempt(4)).await.unwrap_err();
+    untold.replace(open[0].id, attempt(4), None).await.unwrap_err();
 }

@@ -79,7 +79,7 @@ impl RelayedSubmitter {
             items: batch.iter().map(item).collect(),
             attempt,
         };
-        self.outbox.put(order).await.map_err(|error| self.failed(error))
+        self.outbox.put(order, None).await.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: StoreError) -> SubmitError {
