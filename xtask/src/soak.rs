@@ -2,6 +2,7 @@
 //! is attested may be executed again. What happened is read from the chains alone.
 
 mod quorum;
+mod replicas;
 
 use std::{
     collections::BTreeMap,
@@ -27,17 +28,28 @@ pub(crate) struct Options {
     /// How many nodes: one, or three of which two must sign.
     #[arg(long, default_value_t = 1, value_parser = crate::demo::nodes)]
     nodes: usize,
-    /// How many packets three nodes attest; `minutes` is for one.
-    #[arg(long, default_value_t = 500)]
-    packets: usize,
+    /// How many packets three nodes or two replicas attest; `minutes` is for one. 500 for nodes and 2,000 for replicas without it.
+    #[arg(long)]
+    packets: Option<usize>,
+    /// Two processes of one member on PostgreSQL and Redis, while both servers, the network to them and the processes are taken
+    /// away in turn.
+    #[arg(long, conflicts_with_all = ["nodes", "minutes", "life"])]
+    replicas: bool,
 }
 
 /// How long the last packets may take once nothing is killed any more.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if options.replicas {
+        return replicas::play(options.packets.unwrap_or(2_000));
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
-    if options.nodes > 1 { runtime.block_on(quorum::play(options.packets)) } else { runtime.block_on(play(options)) }
+    if options.nodes > 1 {
+        runtime.block_on(quorum::play(options.packets.unwrap_or(500)))
+    } else {
+        runtime.block_on(play(options))
+    }
 }
 
 async fn play(options: &Options) -> Result<(), Failure> {

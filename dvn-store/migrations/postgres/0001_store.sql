@@ -289,6 +289,24 @@ CREATE TABLE audit_cuts (
     told_in  BIGINT NOT NULL
 );
 
+-- Drops the partitions that are wholly below the newest cut, and says how many rows went with them.
+CREATE FUNCTION audit_drop() RETURNS BIGINT LANGUAGE plpgsql AS $$
+DECLARE
+    through BIGINT := (SELECT coalesce(max(sequence), 0) FROM audit_cuts);
+    part TEXT;
+    held BIGINT;
+    gone BIGINT := 0;
+BEGIN
+    FOR part IN SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+        WHERE inhparent = 'audit'::regclass AND substr(child.relname, 7)::bigint + 999999 <= through
+    LOOP
+        EXECUTE format('SELECT count(*) FROM %I', part) INTO held;
+        EXECUTE format('DROP TABLE %I', part);
+        gone := gone + held;
+    END LOOP;
+    RETURN gone;
+END $$;
+
 CREATE FUNCTION audit_permits() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     newest audit%ROWTYPE;

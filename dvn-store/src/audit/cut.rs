@@ -17,6 +17,8 @@ const NEWEST_CUT: &str = "SELECT sequence, row_hash, archive, told_in FROM audit
 const IS_ROW: &str = "SELECT sequence FROM audit
     WHERE sequence = $1 AND row_hash = $2 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)";
 const INSERT_CUT: &str = "INSERT INTO audit_cuts (sequence, row_hash, archive, told_in) VALUES ($1, $2, $3, $4)";
+/// What goes without a trace of work, where the database has partitions.
+const DROP_PARTITIONS: &str = "SELECT audit_drop() AS gone";
 /// A part of what is below the newest cut, so that whoever else writes does not wait for all of it.
 const DELETE_SOME: &str = "DELETE FROM audit WHERE sequence < (SELECT min(sequence) FROM audit) + 1000
     AND sequence <= (SELECT coalesce(max(sequence), 0) FROM audit_cuts)";
@@ -63,6 +65,12 @@ pub(super) async fn cut(database: &Database, cut: &AuditCut, entry: &AuditEntry)
 
 async fn remove(database: &Database) -> Result<u64, StoreError> {
     let mut removed: u64 = 0;
+    if matches!(database, Database::Postgres { .. }) {
+        let mut transaction = database.begin(Order::Audit).await.map_err(storage)?;
+        let row = transaction.optional(sql(DROP_PARTITIONS)).await.map_err(storage)?;
+        transaction.commit().await.map_err(storage)?;
+        removed = row.map(|row| Columns(&row).count("gone")).transpose()?.unwrap_or_default();
+    }
     loop {
         let done = database.execute(sql(DELETE_SOME)).await.map_err(storage)?;
         if done == 0 {

@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use dvn_core::{
-    ports::{AuditEntry, Store},
+    alloy_primitives::B256,
+    ports::{AuditCut, AuditEntry, AuditHead, Store},
     testing::store_suite,
 };
 use dvn_store::{Postgres, PostgresOptions, PostgresTls};
@@ -87,5 +88,17 @@ async fn the_audit_log_goes_on_in_its_next_partition() {
     store.audit.append(&[entry.clone(), entry]).await.unwrap();
     assert_eq!(store.audit.head().await.unwrap().rows, 1_000_001);
     assert_eq!(store.audit.rows(999_998, 9).await.unwrap().len(), 3);
+
+    // What is wholly below a cut goes as a partition, the rest row by row.
+    let through = store.audit.rows(999_999, 1).await.unwrap().pop().unwrap();
+    let through = AuditHead { rows: through.sequence, hash: through.row_hash };
+    let cut = AuditCut { through, archive: B256::repeat_byte(9) };
+    let removed = store.audit.cut(&cut, &cut.entry(std::time::UNIX_EPOCH, "somebody", "old")).await.unwrap();
+    assert_eq!(removed, 2, "the row before the millionth, and that one");
+    let parts =
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'audit'::regclass";
+    let parts: Vec<String> = sqlx::query_scalar(parts).fetch_all(&pool).await.unwrap();
+    assert_eq!(parts, ["audit_1000000"]);
+    assert_eq!(store.audit.verify().await.unwrap().rows, 1_000_002);
     pool.close().await;
 }
