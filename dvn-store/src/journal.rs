@@ -56,8 +56,9 @@ const NEWEST: &str = "SELECT sequence, row_hash FROM journal ORDER BY sequence D
 impl Journal for Database {
     async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         let claim = &intent.attestation.claim;
-        self.guard().map_or(Ok(()), Guard::refuse_if_lost)?;
         let mut transaction = self.begin(Order::Journal).await.map_err(storage)?;
+        // After the connection, which may be a new one and have found out.
+        self.guard().map_or(Ok(()), Guard::refuse_if_lost)?;
         identity::state(&mut transaction).await?;
         let earlier = rows_of(&mut transaction, claim.header.guid()).await?;
         rules::permit(&earlier, intent)?;

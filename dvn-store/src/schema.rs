@@ -75,7 +75,7 @@ pub(crate) async fn found_in_postgres(connection: &mut PgConnection) -> Result<i
 /// Brings a PostgreSQL database to this release's schema. Of several processes one does, under a lock of the migrator's.
 pub(crate) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), OpenError> {
     refuse_newer(found_in_postgres(connection).await?, known(&POSTGRES))?;
-    POSTGRES.run(connection).await.map_err(failed)
+    POSTGRES.run_direct(None, connection, false).await.map_err(failed)
 }
 
 /// Refuses a PostgreSQL database that has another schema than this release's.

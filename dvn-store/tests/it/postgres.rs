@@ -14,6 +14,9 @@ use dvn_store::{Postgres, PostgresOptions, PostgresTls};
 use dvn_testkit::postgres::{Postgres as Server, USER};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
+mod forgetful;
+mod shared;
+
 /// One server for all tests that do not break it; it ends with the process.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
@@ -35,6 +38,17 @@ pub(crate) fn options(server: &Server, database: &str) -> PostgresOptions {
     options.tls = PostgresTls::Disable;
     options.connections = 4;
     options
+}
+
+/// Connections of somebody who does not use this crate.
+async fn raw(server: &Server, options: &PostgresOptions) -> PgPool {
+    let raw = PgConnectOptions::new()
+        .host(&options.host)
+        .port(options.port)
+        .username(&options.user)
+        .password(server.password())
+        .database(&options.database);
+    PgPool::connect_with(raw).await.unwrap()
 }
 
 async fn begun(options: &PostgresOptions) -> Postgres {
@@ -65,13 +79,7 @@ async fn the_audit_log_goes_on_in_its_next_partition() {
     let Some(server) = server() else { return };
     let options = database(server);
     let store = begun(&options).await.store();
-    let raw = PgConnectOptions::new()
-        .host(&options.host)
-        .port(options.port)
-        .username(&options.user)
-        .password(server.password())
-        .database(&options.database);
-    let pool = PgPool::connect_with(raw).await.unwrap();
+    let pool = raw(server, &options).await;
     let before = "INSERT INTO audit (sequence, at, actor, action, detail, prev_hash, row_hash)
                   VALUES (999999, 5, 'engine', 'halt', '{}', decode(repeat('00', 32), 'hex'), decode(repeat('01', 32), 'hex'))";
     for sql in ["ALTER TABLE audit DISABLE TRIGGER USER", before, "ALTER TABLE audit ENABLE TRIGGER USER"] {

@@ -1,0 +1,99 @@
+//! Several processes on one database are one signer.
+
+use std::collections::BTreeSet;
+
+use dvn_core::error::JournalErrorKind;
+use dvn_store::{OpenError, Postgres};
+use tokio::task::JoinSet;
+
+use super::{begun, database, raw, server};
+use crate::fixture::{guid, intent};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_of_two_processes_make_one_chain_and_one_payload_for_each_slot() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    let first = begun(&options).await.store();
+    let second = Postgres::open_existing(&options).await.unwrap().store();
+    let mut tasks = JoinSet::new();
+    for nonce in 1..=20 {
+        for (store, message) in [(&first, "a"), (&second, "b")] {
+            let journal = store.journal.clone();
+            tasks.spawn(async move { (nonce, journal.intend(&intent(nonce, message)).await) });
+        }
+    }
+    let mut decided = BTreeSet::new();
+    for (nonce, result) in tasks.join_all().await {
+        match result {
+            Ok(_) => assert!(decided.insert(nonce), "slot {nonce} has two payloads"),
+            Err(error) => assert_eq!(error.kind(), JournalErrorKind::Equivocation, "{error:?}"),
+        }
+    }
+    assert_eq!(decided.len(), 20);
+    assert_eq!(first.journal.verify().await.unwrap(), second.journal.head().await.unwrap());
+    assert_eq!(second.journal.slot(guid(7)).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_make_one_schema() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let options = options.clone();
+        tasks.spawn(async move { Postgres::open(&options).await });
+    }
+    for opened in tasks.join_all().await {
+        opened.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_or_of_another_release_is_said() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    assert!(matches!(Postgres::open_existing(&options).await, Err(OpenError::Absent { .. })));
+    assert!(matches!(Postgres::open_read_only(&options).await, Err(OpenError::Absent { .. })));
+    let store = begun(&options).await.store();
+    let beside = Postgres::open_read_only(&options).await.unwrap().store();
+    assert_eq!(beside.journal.verify().await.unwrap().rows, 0);
+    assert!(beside.journal.intend(&intent(1, "a")).await.is_err(), "it was opened to look at");
+    drop(store);
+    let pool = raw(server, &options).await;
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9000").execute(&pool).await.unwrap();
+    assert!(matches!(Postgres::open(&options).await, Err(OpenError::Newer { found: 9000, .. })));
+    let mut wrong = options.clone();
+    wrong.password = Some("wrong".to_owned().into());
+    let refused = Postgres::open(&wrong).await.unwrap_err();
+    assert!(!format!("{wrong:?}{refused:?}").contains(server.password()), "no secret is printed");
+}
+
+/// Whoever owns the tables can switch their triggers off; the chain shows what was done then.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_guarded_and_what_is_edited_all_the_same_shows() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    let store = begun(&options).await.store();
+    for nonce in 1..=3 {
+        store.journal.intend(&intent(nonce, "a")).await.unwrap();
+    }
+    let pool = raw(server, &options).await;
+    for refused in [
+        "UPDATE journal SET confirmations = '00000000000000000001' WHERE sequence = 2",
+        "DELETE FROM journal WHERE sequence = 3",
+        "TRUNCATE journal",
+        "UPDATE journal_slots SET payload_hash = decode(repeat('07', 32), 'hex')",
+        "DELETE FROM journal_identity",
+    ] {
+        assert!(sqlx::query(refused).execute(&pool).await.is_err(), "{refused}");
+    }
+    for sql in [
+        "ALTER TABLE journal DISABLE TRIGGER USER",
+        "UPDATE journal SET confirmations = '00000000000000000001' WHERE sequence = 2",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    let tampered = store.journal.verify().await.unwrap_err();
+    assert_eq!(tampered.kind(), JournalErrorKind::Tampered);
+    assert!(tampered.to_string().contains("row 2"), "{tampered}");
+}
