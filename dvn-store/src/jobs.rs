@@ -1,6 +1,6 @@
 //! Jobs, one row per claim.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{
     codec::{Columns, bind_header, digits, limit as bound, micros},
@@ -33,6 +33,11 @@ const SAVE: &str =
         signed_confirmations = $11, signed_expiration = $12, signed_target = $13, signatures = $14,
         attested_number = $15, attested_hash = $16, attempts = $17, last_error = $18, observed_at = $19, version = $20
     WHERE id = $21 AND version = $22";
+/// A claim is for one version, so that whoever saves ends it. It need not reach the disk: the setting holds for this statement.
+const CLAIM: &str = "UPDATE jobs SET claimed_by = $2, claimed_version = version, claimed_until = $3
+    WHERE id = $1 AND (claimed_version IS DISTINCT FROM version OR claimed_by = $2 OR claimed_until <= $4)
+        AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+    RETURNING *";
 const DUE: &str = "SELECT id, state, reason, version FROM jobs WHERE wake_at <= $1 ORDER BY wake_at, rowid LIMIT $2";
 const RIPE: &str = "SELECT id, state, reason, version FROM jobs
     WHERE location_eid = $1 AND wake_head <= $2 AND block_number <= $3 ORDER BY block_number, rowid LIMIT $4";
@@ -63,6 +68,17 @@ impl JobStore for Database {
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let statement = sql("SELECT * FROM jobs WHERE id = $1").bind(id.0.as_slice());
         Ok(self.jobs(statement).await?.into_iter().next())
+    }
+
+    async fn claim(&self, id: JobId, holder: &str, now: SystemTime, ttl: Duration) -> Result<Option<Job>, StoreError> {
+        // A folder has one process.
+        if self.guard().is_none() {
+            return JobStore::load(self, id).await;
+        }
+        let ttl = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
+        let until = micros(now).saturating_add(ttl);
+        let claim = sql(CLAIM).bind(id.0.as_slice()).bind(holder).bind(until).bind(micros(now));
+        self.write_optional(claim).await.map_err(storage)?.as_ref().map(row::read).transpose()
     }
 
     async fn save(&self, job: &mut Job) -> Result<(), StoreError> {

@@ -22,6 +22,8 @@ use crate::{
     ports::{EvidenceBundle, HaltScope, Proposal},
 };
 
+/// How long other processes leave a job to a worker that does not come back: longer than a quorum takes to collect.
+const CLAIM: Duration = Duration::from_secs(60);
 /// How long a job of a halted chain rests before it looks whether the halt was lifted.
 const HALTED: Duration = Duration::from_secs(5);
 /// How long a resumable hold rests.
@@ -82,7 +84,8 @@ impl Engine {
     }
 
     async fn step(&self, id: JobId) -> Result<(), StoreError> {
-        let Some(mut job) = self.store.jobs.load(id).await? else {
+        let claimed = self.store.jobs.claim(id, &self.tuning.instance, self.clock.now(), CLAIM).await?;
+        let Some(mut job) = claimed else {
             return Ok(());
         };
         let is_called = lock(&self.called).remove(&id);

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -48,6 +52,22 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Loads a job to work on it, unless another of the processes that share the store does. A claim ends with the next
+    /// [`JobStore::save`] of the job, and after `ttl` at the latest; it is a matter of cost alone, and need not survive a crash of
+    /// the store. One that has a process for itself just loads.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim(
+        &self,
+        id: JobId,
+        _holder: &str,
+        _now: SystemTime,
+        _ttl: Duration,
+    ) -> Result<Option<Job>, StoreError> {
+        self.load(id).await
+    }
 
     /// Saves a job that was loaded, if nobody saved it in between, and counts its version up, here and in the store.
     ///

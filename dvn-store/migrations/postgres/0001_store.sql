@@ -35,8 +35,9 @@ CREATE TABLE jobs (
     last_error               TEXT COLLATE "C",
     observed_at              BIGINT NOT NULL,
     version                  BIGINT NOT NULL,
-    -- who works on it, and until when at most
+    -- who works on it in which version, and until when at most
     claimed_by               TEXT COLLATE "C",
+    claimed_version          BIGINT,
     claimed_until            BIGINT,
     -- the order of insertion
     rowid                    BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY,

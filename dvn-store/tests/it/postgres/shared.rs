@@ -1,8 +1,16 @@
 //! Several processes on one database are one signer.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use dvn_core::error::JournalErrorKind;
+use dvn_core::{
+    alloy_primitives::B256,
+    error::JournalErrorKind,
+    ids::{BlockNumber, BlockRef, Eid},
+    job::{Job, Location},
+};
 use dvn_store::{OpenError, Postgres};
 use tokio::task::JoinSet;
 
@@ -32,6 +40,33 @@ async fn appends_of_two_processes_make_one_chain_and_one_payload_for_each_slot()
     assert_eq!(decided.len(), 20);
     assert_eq!(first.journal.verify().await.unwrap(), second.journal.head().await.unwrap());
     assert_eq!(second.journal.slot(guid(7)).await.unwrap().len(), 1);
+}
+
+/// The same packet is not looked at twice at the cost of both.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_one_works_on_a_job() {
+    let Some(server) = server() else { return };
+    let options = database(server);
+    let jobs = begun(&options).await.store().jobs;
+    let location = Location {
+        src_eid: Eid(30101),
+        block: BlockRef { number: BlockNumber(1), hash: B256::repeat_byte(1) },
+        tx_hash: B256::repeat_byte(2),
+        log_index: 0,
+    };
+    let job = Job::observed(intent(1, "a").attestation.claim, location, UNIX_EPOCH);
+    jobs.observe(&job).await.unwrap();
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let claim = async |holder, now| jobs.claim(job.id, holder, at(now), Duration::from_secs(60)).await.unwrap();
+    let mut mine = claim("a", 0).await.expect("nobody has it");
+    assert!(claim("b", 59).await.is_none(), "a works on it");
+    assert!(claim("a", 59).await.is_some(), "and may begin again");
+    jobs.save(&mut mine).await.unwrap();
+    assert!(claim("b", 60).await.is_some(), "what was saved is free");
+    assert!(claim("a", 119).await.is_none());
+    assert!(claim("a", 120).await.is_some(), "b does not come back");
+    let unknown = intent(2, "a").attestation.claim.job_id();
+    assert!(jobs.claim(unknown, "a", at(0), Duration::from_secs(60)).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
