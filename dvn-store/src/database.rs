@@ -34,6 +34,7 @@ pub(crate) enum Order {
     Audit = 7_203_002,
     Paths = 7_203_003,
     Outbox = 7_203_004,
+    Jobs = 7_203_005,
 }
 
 impl Database {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     codec::{Columns, bind_header, digits, limit as bound, micros},
-    database::Database,
+    database::{Database, Order},
     error::storage,
     sql::{Row, Statement, sql},
 };
@@ -33,6 +33,7 @@ const SAVE: &str =
         signed_confirmations = $11, signed_expiration = $12, signed_target = $13, signatures = $14,
         attested_number = $15, attested_hash = $16, attempts = $17, last_error = $18, observed_at = $19, version = $20
     WHERE id = $21 AND version = $22";
+const LOAD: &str = "SELECT * FROM jobs WHERE id = $1";
 /// A claim is for one version, so that whoever saves ends it. It need not reach the disk: the setting holds for this statement.
 const CLAIM: &str = "UPDATE jobs SET claimed_by = $2, claimed_version = version, claimed_until = $3
     WHERE id = $1 AND (claimed_version IS DISTINCT FROM version OR claimed_by = $2 OR claimed_until <= $4)
@@ -51,22 +52,39 @@ const TALLY: &str = "SELECT location_eid, dst_eid, state, reason, count(*) AS co
 #[async_trait]
 impl JobStore for Database {
     async fn observe(&self, job: &Job) -> Result<Observed, StoreError> {
-        let statement = sql(OBSERVE)
-            .bind(job.id.0.as_slice())
-            .bind(job.claim.header.guid().0.to_vec())
-            .bind(job.claim.payload_hash.0.as_slice());
-        let statement = row::bind(bind_header(statement, &job.claim.header), job).bind(version(job.version)?);
-        if self.execute(statement).await.map_err(storage)? > 0 {
+        if self.execute(insert(job)?).await.map_err(storage)? > 0 {
             return Ok(Observed::New);
         }
         match JobStore::load(self, job.id).await? {
             Some(known) => Ok(Observed::Known(Box::new(known))),
-            None => Err(StoreError::new(StoreErrorKind::Corrupt).because(format!("job {} was lost", job.id))),
+            None => Err(lost(job.id)),
         }
     }
 
+    async fn observe_all(&self, jobs: &[Job]) -> Result<Vec<Observed>, StoreError> {
+        if let [job] = jobs {
+            return Ok(vec![self.observe(job).await?]);
+        }
+        let mut observed = Vec::with_capacity(jobs.len());
+        if jobs.is_empty() {
+            return Ok(observed);
+        }
+        let mut transaction = self.begin(Order::Jobs).await.map_err(storage)?;
+        for job in jobs {
+            if transaction.execute(insert(job)?).await.map_err(storage)? > 0 {
+                observed.push(Observed::New);
+                continue;
+            }
+            let known = transaction.optional(sql(LOAD).bind(job.id.0.as_slice())).await.map_err(storage)?;
+            let known = known.as_ref().map(row::read).transpose()?.ok_or_else(|| lost(job.id))?;
+            observed.push(Observed::Known(Box::new(known)));
+        }
+        transaction.commit().await.map_err(storage)?;
+        Ok(observed)
+    }
+
     async fn load(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let statement = sql("SELECT * FROM jobs WHERE id = $1").bind(id.0.as_slice());
+        let statement = sql(LOAD).bind(id.0.as_slice());
         Ok(self.jobs(statement).await?.into_iter().next())
     }
 
@@ -137,6 +155,18 @@ impl Database {
 fn due(row: &Row) -> Result<Due, StoreError> {
     let columns = Columns(row);
     Ok(Due { id: JobId(columns.hash("id")?), state: row::state(columns)?, version: columns.count("version")? })
+}
+
+fn insert(job: &Job) -> Result<Statement, StoreError> {
+    let statement = sql(OBSERVE)
+        .bind(job.id.0.as_slice())
+        .bind(job.claim.header.guid().0.to_vec())
+        .bind(job.claim.payload_hash.0.as_slice());
+    Ok(row::bind(bind_header(statement, &job.claim.header), job).bind(version(job.version)?))
+}
+
+fn lost(id: JobId) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt).because(format!("job {id} was lost"))
 }
 
 fn version(version: u64) -> Result<i64, StoreError> {

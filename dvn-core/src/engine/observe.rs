@@ -14,8 +14,11 @@ use crate::{
     error::{ChainSourceError, Disposition, StoreError},
     ids::BlockNumber,
     job::{Job, Move},
-    ports::{Assignment, Due, Head, Observed},
+    ports::{Assignment, AuditEntry, Due, Head, Observed},
 };
+
+/// Packets that are stored in one transaction.
+const TOGETHER: usize = 200;
 
 pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationToken) {
     let mut follower = Follower { engine, source, cursor: None, tip: BlockNumber(0), head: None, swept: None };
@@ -162,8 +165,8 @@ impl Follower {
     }
 
     async fn take(&self, assignments: &[Assignment]) -> Result<(), StoreError> {
-        for assignment in assignments {
-            self.engine.take(&self.source.scanner.chain().name, assignment).await?;
+        for some in assignments.chunks(TOGETHER) {
+            self.engine.take(&self.source.scanner.chain().name, some).await?;
         }
         Ok(())
     }
@@ -206,33 +209,40 @@ fn degraded(chain: &str, is: bool) {
 }
 
 impl Engine {
-    /// Stores a hint as a job, or moves a known job to where the packet stands now.
-    async fn take(&self, chain: &str, assignment: &Assignment) -> Result<(), StoreError> {
-        let job = Job::observed(assignment.claim, assignment.location, self.clock.now());
-        let guid = assignment.claim.header.guid();
-        let (due, status) = match self.store.jobs.observe(&job).await? {
-            Observed::New => {
-                let block = assignment.location.block;
-                let detail =
-                    json!({ "block": block.number.0, "block_hash": block.hash, "tx": assignment.location.tx_hash });
-                tracing::info!(%guid, nonce = assignment.claim.header.nonce.0, src = assignment.location.src_eid.0,
-                    dst = assignment.claim.header.dst_eid.0, %block, to = "observed", "packet observed");
-                self.audit("listener", "observed", Some(guid), detail).await?;
-                (Due::from(&job), "observed")
+    /// Stores hints as jobs, and moves known jobs to where their packets stand now.
+    async fn take(&self, chain: &str, assignments: &[Assignment]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let jobs: Vec<Job> = assignments.iter().map(|it| Job::observed(it.claim, it.location, now)).collect();
+        let observed = self.store.jobs.observe_all(&jobs).await?;
+        let news = jobs.iter().zip(&observed).filter(|(_, observed)| matches!(observed, Observed::New));
+        let entries: Vec<AuditEntry> = news.map(|(job, _)| self.first_sight(job)).collect();
+        self.store.audit.append(&entries).await?;
+        for ((assignment, job), observed) in assignments.iter().zip(&jobs).zip(observed) {
+            let (due, status) = match observed {
+                Observed::New => (Due::from(job), "observed"),
+                Observed::Known(known) if known.location == assignment.location => continue,
+                Observed::Known(known) => match self.relocate(*known, assignment).await? {
+                    Some(moved) => (moved, "moved"),
+                    None => continue,
+                },
+            };
+            metrics::counter!("dvn_events_received_total", "chain" => chain.to_owned(), "status" => status)
+                .increment(1);
+            if let Err(error) = self.queue.push(due).await {
+                debug!(guid = %assignment.claim.header.guid(), %error, "left to the sweeper");
             }
-            Observed::Known(known) if known.location == assignment.location => return Ok(()),
-            Observed::Known(known) => {
-                let Some(moved) = self.relocate(*known, assignment).await? else {
-                    return Ok(());
-                };
-                (moved, "moved")
-            }
-        };
-        metrics::counter!("dvn_events_received_total", "chain" => chain.to_owned(), "status" => status).increment(1);
-        if let Err(error) = self.queue.push(due).await {
-            debug!(%guid, %error, "left to the sweeper");
         }
         Ok(())
+    }
+
+    /// Tells of a packet that nobody here saw before.
+    fn first_sight(&self, job: &Job) -> AuditEntry {
+        let (guid, location) = (job.claim.header.guid(), job.location);
+        let block = location.block;
+        tracing::info!(%guid, nonce = job.claim.header.nonce.0, src = location.src_eid.0, dst = job.dst_eid().0, %block,
+            to = "observed", "packet observed");
+        let detail = json!({ "block": block.number.0, "block_hash": block.hash, "tx": location.tx_hash });
+        self.entry("listener", "observed", Some(guid), (None, detail))
     }
 
     /// A known packet in another block: a reorg moved it. One seat's word suffices to look again at an orphaned packet,

@@ -148,15 +148,18 @@ impl Engine {
         guid: Option<Guid>,
         (evidence, detail): (Option<B256>, Value),
     ) -> Result<(), StoreError> {
-        let entry = AuditEntry {
-            at: self.clock.now(),
-            actor: actor.to_owned(),
-            action: action.to_owned(),
-            guid,
-            evidence,
-            detail: detail.to_string(),
-        };
-        self.store.audit.append(std::slice::from_ref(&entry)).await
+        self.store.audit.append(&[self.entry(actor, action, guid, (evidence, detail))]).await
+    }
+
+    pub(super) fn entry(
+        &self,
+        actor: &str,
+        action: &str,
+        guid: Option<Guid>,
+        (evidence, detail): (Option<B256>, Value),
+    ) -> AuditEntry {
+        let (actor, action) = (actor.to_owned(), action.to_owned());
+        AuditEntry { at: self.clock.now(), actor, action, guid, evidence, detail: detail.to_string() }
     }
 }
 

@@ -47,6 +47,18 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn observe(&self, job: &Job) -> Result<Observed, StoreError>;
 
+    /// As [`JobStore::observe`], for many at once and in their order: a store may make them durable together.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some may be inserted then.
+    async fn observe_all(&self, jobs: &[Job]) -> Result<Vec<Observed>, StoreError> {
+        let mut observed = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            observed.push(self.observe(job).await?);
+        }
+        Ok(observed)
+    }
+
     /// One job.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::{
 /// [`JobStore`]: what is known stays, saves exclude each other, questions are answered in order and within bounds.
 pub async fn jobs(make: &impl AsyncFn() -> Store) {
     a_known_job_is_not_changed(&*make().await.jobs).await;
+    many_are_observed_as_one_by_one(&*make().await.jobs).await;
     of_two_saves_of_one_version_one_wins(&*make().await.jobs).await;
     of_many_concurrent_saves_one_wins(make().await).await;
     every_value_reads_back(&*make().await.jobs).await;
@@ -22,6 +23,18 @@ pub async fn jobs(make: &impl AsyncFn() -> Store) {
     jobs_of_a_state_come_oldest_first(&*make().await.jobs).await;
     jobs_are_found_by_slot_and_transaction(&*make().await.jobs).await;
     states_are_counted(&*make().await.jobs).await;
+}
+
+async fn many_are_observed_as_one_by_one(jobs: &dyn JobStore) {
+    assert_eq!(jobs.observe_all(&[]).await.unwrap(), []);
+    let mut known = job(2);
+    jobs.observe(&known).await.unwrap();
+    jobs.save(&mut known).await.unwrap();
+    let known = Observed::Known(Box::new(known));
+    let observed = jobs.observe_all(&[job(1), job(2), job(3), job(1)]).await.unwrap();
+    assert_eq!(observed, [Observed::New, known, Observed::New, Observed::Known(Box::new(job(1)))]);
+    assert_eq!(jobs.load(job(3).id).await.unwrap(), Some(job(3)));
+    assert!(matches!(jobs.observe_all(&[job(3)]).await.unwrap()[..], [Observed::Known(_)]));
 }
 
 async fn a_known_job_is_not_changed(jobs: &dyn JobStore) {
