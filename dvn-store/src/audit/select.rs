@@ -17,20 +17,20 @@ use crate::{
 const BY_TIME: &str = "SELECT * FROM audit
     WHERE at >= $1 AND at < $2
       AND sequence > $3 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)
-      AND ($4 IS NULL OR actor = $4) AND ($5 IS NULL OR action = $5)
+      AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL)
     ORDER BY sequence LIMIT $6";
 const BY_PACKET: &str = "SELECT * FROM audit
     WHERE at >= $1 AND at < $2
       AND sequence > $3 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)
-      AND ($4 IS NULL OR actor = $4) AND ($5 IS NULL OR action = $5)
+      AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL)
       AND guid = $7
     ORDER BY sequence LIMIT $6";
 /// A packet belongs to both of its ends. What was signed without a job, for a peer, is known to the journal.
 const BY_OAPP: &str = "SELECT * FROM audit
     WHERE at >= $1 AND at < $2
       AND sequence > $3 AND sequence > (SELECT coalesce(max(sequence), 0) FROM audit_cuts)
-      AND ($4 IS NULL OR actor = $4) AND ($5 IS NULL OR action = $5)
-      AND ($7 IS NULL OR guid = $7)
+      AND (actor = $4 OR $4 IS NULL) AND (action = $5 OR $5 IS NULL)
+      AND (guid = $7 OR $7 IS NULL)
       AND guid IN (
         SELECT guid FROM jobs WHERE sender = $8
         UNION SELECT guid FROM jobs WHERE receiver = $8

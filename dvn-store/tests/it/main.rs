@@ -16,5 +16,6 @@ mod mirror;
 mod model;
 mod postgres;
 mod queue;
+mod statements;
 mod suite;
 mod tampering;

@@ -41,7 +41,7 @@ pub(crate) fn options(server: &Server, database: &str) -> PostgresOptions {
 }
 
 /// Connections of somebody who does not use this crate.
-async fn raw(server: &Server, options: &PostgresOptions) -> PgPool {
+pub(crate) async fn raw(server: &Server, options: &PostgresOptions) -> PgPool {
     let raw = PgConnectOptions::new()
         .host(&options.host)
         .port(options.port)
@@ -51,7 +51,7 @@ async fn raw(server: &Server, options: &PostgresOptions) -> PgPool {
     PgPool::connect_with(raw).await.unwrap()
 }
 
-async fn begun(options: &PostgresOptions) -> Postgres {
+pub(crate) async fn begun(options: &PostgresOptions) -> Postgres {
     let postgres = Postgres::open(options).await.unwrap();
     postgres.store().journal.begin(None).await.unwrap();
     postgres
