@@ -14,7 +14,7 @@ use dvn_core::{
     error::{JournalError, JournalErrorKind},
     ids::{BlockNumber, Eid, Guid},
     packet::Claim,
-    ports::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Quarantine},
+    ports::{Intent, Journal, JournalHead, JournalId, JournalRow, JournalState, Purpose, Quarantine},
 };
 
 mod chain;
@@ -57,9 +57,12 @@ impl Journal for Database {
     async fn intend(&self, intent: &Intent) -> Result<JournalHead, JournalError> {
         let claim = &intent.attestation.claim;
         let mut transaction = self.begin(Order::Journal).await.map_err(storage)?;
-        // After the connection, which may be a new one and have found out.
-        self.guard().map_or(Ok(()), Guard::refuse_if_lost)?;
-        identity::state(&mut transaction).await?;
+        let state = identity::state(&mut transaction).await?;
+        if let Some(guard) = self.guard() {
+            // Here and not before: a loss or a failover may have been found by the connection that this transaction is on.
+            refuse_if_lost(guard, &mut transaction).await?;
+            refuse_if_quarantined(&state, intent)?;
+        }
         let earlier = rows_of(&mut transaction, claim.header.guid()).await?;
         rules::permit(&earlier, intent)?;
         if earlier.is_empty() {
@@ -154,6 +157,33 @@ impl Database {
             guard.see(head);
         }
         head
+    }
+}
+
+const AT: &str = "SELECT row_hash FROM journal WHERE sequence = $1";
+
+/// What this process saw is still there, on this connection and now.
+async fn refuse_if_lost(guard: &Guard, transaction: &mut Transaction) -> Result<(), JournalError> {
+    let seen = guard.seen();
+    if seen.rows > 0 {
+        let at = sql(AT).bind(i64::try_from(seen.rows).unwrap_or(i64::MAX));
+        let row = transaction.optional(at).await.map_err(storage)?;
+        let found = row.map(|row| Columns(&row).hash("row_hash")).transpose();
+        guard
+            .compare_with(seen, found.map_err(|error| JournalError::new(JournalErrorKind::Tampered).caused_by(error))?);
+    }
+    guard.refuse_if_lost()
+}
+
+/// The caller asked for the quarantine before a failover was found. What takes back is as good in one as ever.
+fn refuse_if_quarantined(state: &JournalState, intent: &Intent) -> Result<(), JournalError> {
+    let signs = intent.purpose == Purpose::Sign && !intent.attestation.is_retraction();
+    match &state.quarantine {
+        Some(it) if signs && it.lasts(intent.at, intent.now) => {
+            let detail = format!("the journal is quarantined until second {}: {}", it.until_chain_time(), it.reason);
+            Err(JournalError::new(JournalErrorKind::Storage).because(detail))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -45,7 +45,8 @@ impl Statement {
     pub(crate) fn postgres(self) -> Query<'static, Postgres, PgArguments> {
         self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
             Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
+            // Its text has no NUL, which an RPC node's error in a job may have.
+            Value::Text(value) => query.bind(value.map(|text| text.replace('\0', "\u{fffd}"))),
             Value::Blob(value) => query.bind(value),
         })
     }

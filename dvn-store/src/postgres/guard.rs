@@ -112,7 +112,8 @@ impl Guard {
 
     /// The row that was the newest once is still there.
     async fn compare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let JournalHead { rows, hash } = self.state().head;
+        let seen = self.seen();
+        let rows = seen.rows;
         let Ok(sequence) = i64::try_from(rows) else { return Ok(()) };
         if sequence == 0 {
             return Ok(());
@@ -121,10 +122,20 @@ impl Guard {
             .bind(sequence)
             .fetch_optional(&mut *connection)
             .await?;
-        if found.as_deref() == Some(hash.as_slice()) {
-            return Ok(());
+        self.compare_with(seen, found.and_then(|bytes| B256::try_from(bytes.as_slice()).ok()));
+        Ok(())
+    }
+
+    /// The newest head that this process wrote or read.
+    pub(crate) fn seen(&self) -> JournalHead {
+        self.state().head
+    }
+
+    /// What stands in the place of a head that was seen.
+    pub(crate) fn compare_with(&self, JournalHead { rows, hash }: JournalHead, found: Option<B256>) {
+        if found == Some(hash) {
+            return;
         }
-        let found = found.and_then(|bytes| B256::try_from(bytes.as_slice()).ok());
         let found = found.map_or_else(|| "nothing".to_owned(), |hash| hash.to_string());
         let lost = format!(
             "the database lost rows that were written: row {rows} was {hash}, and there is {found}; nothing is signed any more, \
@@ -132,7 +143,6 @@ impl Guard {
         );
         tracing::error!(lost, "journal");
         self.state().lost = Some(lost);
-        Ok(())
     }
 
     /// Another timeline means that another server took over, which may lack what the one before promised.

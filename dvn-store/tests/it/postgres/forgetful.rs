@@ -9,6 +9,8 @@ use std::{
 use dvn_core::{
     alloy_primitives::Bytes,
     error::JournalErrorKind,
+    ids::{BlockNumber, BlockRef, Confirmations, Eid},
+    job::{Job, Location},
     ports::{Clock as _, SystemClock},
 };
 use dvn_store::{OpenError, Postgres, PostgresOptions};
@@ -169,7 +171,7 @@ async fn a_database_that_lost_rows_signs_nothing_any_more() {
     assert_eq!(refused.kind(), JournalErrorKind::Tampered, "{refused:?}");
     assert!(refused.to_string().contains("lost rows"), "{refused}");
     // What else there is to remember is remembered.
-    store.cursors.advance(dvn_core::ids::Eid(1), dvn_core::ids::BlockNumber(7)).await.unwrap();
+    store.cursors.advance(Eid(1), BlockNumber(7)).await.unwrap();
 }
 
 /// As after a failover to a standby that had every row that anybody here saw.
@@ -213,4 +215,63 @@ async fn a_server_that_does_not_answer_is_an_error_and_no_stop() {
     server.resume().unwrap();
     until_intended(&store, 20).await;
     store.journal.verify().await.unwrap();
+}
+
+/// What somebody with all rights does, on the database itself.
+fn cut(server: &Server, database: &str, sql: &str) {
+    server.sql(database, &format!("SET session_replication_role = replica; {sql}")).unwrap();
+}
+
+/// Slot 3 was signed for "a", and the database has forgotten it, under a connection that stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_shows_on_a_connection_that_stands() {
+    let Some(server) = super::server() else { return };
+    let options = database(server);
+    let store = begun(&options).await.store();
+    for nonce in 1..=3 {
+        store.journal.intend(&intent(nonce, "a")).await.unwrap();
+    }
+    let slots = "DELETE FROM journal_slots WHERE guid NOT IN (SELECT guid FROM journal)";
+    cut(server, &options.database, &format!("DELETE FROM journal WHERE sequence = 3; {slots}"));
+    let refused = store.journal.intend(&intent(3, "b")).await.unwrap_err();
+    assert_eq!(refused.kind(), JournalErrorKind::Tampered, "{refused:?}");
+}
+
+/// The caller asked for the quarantine before; the connection that the intent gets begins it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_intent_that_finds_a_failover_is_refused() {
+    let Some(server) = own_server() else { return };
+    let options = database(&server);
+    let store = begun(&options).await.store();
+    store.journal.intend(&intent(1, "a")).await.unwrap();
+    cut(&server, &options.database, "UPDATE journal_identity SET timeline = '0000000F'");
+    server.restart().unwrap();
+    let mut refused = store.journal.intend(&intent(2, "a")).await.expect_err("a failover stops signing");
+    for _ in 0..20 {
+        if refused.to_string().contains("quarantined") {
+            break;
+        }
+        refused = store.journal.intend(&intent(2, "a")).await.expect_err("a failover stops signing");
+    }
+    assert!(refused.to_string().contains("quarantined"), "{refused}");
+    assert!(store.journal.state().await.unwrap().quarantine.is_some());
+    let mut taken_back = intent(1, "a");
+    taken_back.attestation.confirmations = Confirmations(0);
+    store.journal.intend(&taken_back).await.expect("taking back is not signing");
+}
+
+/// PostgreSQL's text has no NUL, which an RPC node's error may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_from_outside_stops_no_job() {
+    let Some(server) = super::server() else { return };
+    let store = begun(&database(server)).await.store();
+    let claim = intent(1, "a").attestation.claim;
+    let block = BlockRef { number: BlockNumber(1), hash: claim.payload_hash.0 };
+    let location = Location { src_eid: claim.header.src_eid, block, tx_hash: claim.payload_hash.0, log_index: 0 };
+    let mut job = Job::observed(claim, location, std::time::UNIX_EPOCH);
+    store.jobs.observe(&job).await.unwrap();
+    job.last_error = Some("bad\0answer".to_owned());
+    store.jobs.save(&mut job).await.unwrap();
+    let kept = store.jobs.load(job.id).await.unwrap().unwrap();
+    assert_eq!(kept.last_error.as_deref(), Some("bad\u{fffd}answer"));
 }
