@@ -11,7 +11,8 @@ use dvn_core::{
     ids::{BlockNumber, BlockRef, Eid},
     job::{Job, Location},
 };
-use dvn_store::{OpenError, Postgres};
+use dvn_store::{OpenError, Postgres, PostgresTls};
+use dvn_testkit::postgres::Postgres as Server;
 use tokio::task::JoinSet;
 
 use super::{begun, database, raw, server};
@@ -131,4 +132,28 @@ async fn rows_are_guarded_and_what_is_edited_all_the_same_shows() {
     let tampered = store.journal.verify().await.unwrap_err();
     assert_eq!(tampered.kind(), JournalErrorKind::Tampered);
     assert!(tampered.to_string().contains("row 2"), "{tampered}");
+}
+
+/// Whoever stands between is not taken for the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_to_a_server_that_the_authority_knows() {
+    if !Server::is_there("a server with TLS") {
+        return;
+    }
+    let server = Server::builder().tls().start().unwrap();
+    let mut options = database(&server);
+    for tls in [PostgresTls::Require, PostgresTls::VerifyCa, PostgresTls::VerifyFull] {
+        options.tls = tls;
+        options.ca = server.ca().map(Into::into);
+        let opened = Postgres::open(&options).await;
+        assert!(opened.is_ok(), "{tls:?}: {opened:?}");
+        options.ca = None;
+        let stranger = Postgres::open(&options).await;
+        assert_eq!(stranger.is_ok(), tls == PostgresTls::Require, "{tls:?}: the web's authorities do not know it");
+    }
+    if let Some(plain) = super::server() {
+        let mut options = database(plain);
+        options.tls = PostgresTls::Require;
+        assert!(Postgres::open(&options).await.is_err(), "one without TLS is not spoken to");
+    }
 }
