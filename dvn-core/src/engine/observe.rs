@@ -12,7 +12,7 @@ use super::{Engine, RETRY, pause, record::chain_of};
 use crate::{
     builder::Source,
     error::{ChainSourceError, Disposition, StoreError},
-    ids::BlockNumber,
+    ids::{BlockNumber, JobId},
     job::{Job, Move},
     ports::{Assignment, AuditEntry, Due, Head, Observed},
 };
@@ -221,7 +221,7 @@ impl Engine {
             let (due, status) = match observed {
                 Observed::New => (Due::from(job), "observed"),
                 Observed::Known(known) if known.location == assignment.location => continue,
-                Observed::Known(known) => match self.relocate(*known, assignment).await? {
+                Observed::Known(known) => match self.relocate(known.id, assignment).await? {
                     Some(moved) => (moved, "moved"),
                     None => continue,
                 },
@@ -248,7 +248,11 @@ impl Engine {
     /// A known packet in another block: a reorg moved it. One seat's word suffices to look again at an orphaned packet,
     /// while one that still stands moves only when the threshold of seats says so; else a single liar could lead the
     /// verifier away from where the packet is.
-    async fn relocate(&self, mut job: Job, assignment: &Assignment) -> Result<Option<Due>, StoreError> {
+    async fn relocate(&self, id: JobId, assignment: &Assignment) -> Result<Option<Due>, StoreError> {
+        // As it is now: the same packet may have been moved by what was seen just before.
+        let Some(mut job) = self.store.jobs.load(id).await? else {
+            return Ok(None);
+        };
         let orphaned = matches!(job.state, crate::job::State::Orphaned);
         if !(assignment.agreed || orphaned) {
             return Ok(None);
