@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod peers;
+mod queue;
 pub mod run;
 pub mod signals;
 mod storage;

@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     http::{self, BindError, JournalStatus, NodeStatus, Phase},
     peers::{Addresses, Member},
-    storage,
+    queue,
     telemetry::{self, TelemetryError},
     time::Stamp,
 };
@@ -186,8 +186,8 @@ async fn attest(
     let panels = Panels::set_up(config)?;
     let mut preflight = Preflight::new(panels.checks(config, &keys), shared_keys(config, &keys, &panels));
     preflight.round().await?;
-    let instance = storage::instance(config);
-    let queue = storage::queue(config, &instance)?;
+    let instance = queue::instance(config);
+    let queue = queue::open(config, &instance)?;
     let dvn = build::compose(config, &keys, &panels, store, quorum.peers(), (&instance, queue))?;
     let reporter = report::Reporter::new(config, store.clone(), dvn.progress(), quorum.peers(), status.clone());
     let _reporter = AbortOnDrop(tokio::spawn(report::run(reporter)));

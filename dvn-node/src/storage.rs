@@ -1,14 +1,9 @@
-//! Where this node keeps what it must not forget, and how it hands work out.
+//! Where this node keeps what it must not forget.
 
-use std::sync::Arc;
+use dvn_core::ports::Store;
+use dvn_store::{OpenError, Postgres, PostgresOptions, Sqlite};
 
-use dvn_core::ports::{JobQueue, Store};
-use dvn_store::{
-    OpenError, Postgres, PostgresOptions, PostgresTls, RedisKind, RedisOptions, RedisOptionsError, RedisQueue,
-    RedisTls, Sqlite,
-};
-
-use crate::config::{self, Config, RedisMode};
+use crate::config::Config;
 
 /// An open store, and what holds it.
 #[derive(Debug)]
@@ -88,13 +83,6 @@ impl From<Postgres> for Storage {
     }
 }
 
-/// This process among those that share a store. A name of its own each time, also where two were configured alike: one that
-/// thinks that it leads and one that does must be told apart.
-pub(crate) fn instance(config: &Config) -> String {
-    let name = &config.service.name;
-    if config.postgres.is_none() { name.clone() } else { format!("{name}/{:016x}", rand::random::<u64>()) }
-}
-
 /// Where it is, for people.
 pub(crate) fn place(config: &Config) -> String {
     match &config.postgres {
@@ -116,35 +104,10 @@ pub(crate) fn postgres(config: &Config) -> Option<PostgresOptions> {
     let mut options = PostgresOptions::new(&given.host, &given.database, &given.user);
     options.port = given.port;
     options.password.clone_from(&given.password);
-    options.tls = match given.tls {
-        config::PostgresTls::Disable => PostgresTls::Disable,
-        config::PostgresTls::Require => PostgresTls::Require,
-        config::PostgresTls::VerifyCa => PostgresTls::VerifyCa,
-        config::PostgresTls::VerifyFull => PostgresTls::VerifyFull,
-    };
+    options.tls = given.tls;
     options.ca.clone_from(&given.ca);
     options.connections = given.connections;
     options.timeout = given.timeout;
     options.longest_life = dvn_core::longest_life(config.signing.expiration);
     Some(options)
-}
-
-/// The queue in Redis, if there is one.
-pub(crate) fn queue(config: &Config, instance: &str) -> Result<Option<Arc<dyn JobQueue>>, RedisOptionsError> {
-    let Some(given) = &config.redis else { return Ok(None) };
-    let mut options = RedisOptions::new("", instance);
-    options.addresses = given.addresses.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-    options.kind = match &given.mode {
-        RedisMode::Single => RedisKind::Single,
-        RedisMode::Sentinel { master, password } => {
-            RedisKind::Sentinel { master: master.clone(), password: password.clone() }
-        }
-        RedisMode::Cluster => RedisKind::Cluster,
-    };
-    options.user.clone_from(&given.user);
-    options.password.clone_from(&given.password);
-    options.db = given.db;
-    options.tls = given.tls.as_ref().map(|tls| RedisTls { ca: tls.ca.clone() });
-    options.prefix.clone_from(&given.prefix);
-    Ok(Some(Arc::new(RedisQueue::start(options)?)))
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use sqlx::{PgPool, Sqlite, SqlitePool};
 
 use crate::{
-    postgres::{Guard, PostgresTransaction},
+    postgres::{Guard, PostgresSession},
     sql::{Row, Statement, sql},
 };
 
@@ -42,7 +42,7 @@ impl Database {
     pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, sqlx::Error> {
         match self {
             Self::Sqlite { writer, .. } => Ok(statement.sqlite().execute(writer).await?.rows_affected()),
-            Self::Postgres { pool, guard } => PostgresTransaction::single(pool, guard).await?.execute(statement).await,
+            Self::Postgres { pool, guard } => PostgresSession::single(pool, guard).await?.execute(statement).await,
         }
     }
 
@@ -60,7 +60,7 @@ impl Database {
                 Ok(statement.sqlite().fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres { pool, guard } => {
-                let rows = PostgresTransaction::single(pool, guard).await?.all(statement).await?;
+                let rows = PostgresSession::single(pool, guard).await?.all(statement).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -70,7 +70,7 @@ impl Database {
         match self {
             Self::Sqlite { readers, .. } => Ok(statement.sqlite().fetch_optional(readers).await?.map(Row::Sqlite)),
             Self::Postgres { pool, guard } => {
-                let row = PostgresTransaction::single(pool, guard).await?.optional(statement).await?;
+                let row = PostgresSession::single(pool, guard).await?.optional(statement).await?;
                 Ok(row.map(Row::Postgres))
             }
         }
@@ -81,7 +81,7 @@ impl Database {
         match self {
             Self::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
             Self::Postgres { pool, guard } => {
-                let mut transaction = PostgresTransaction::begin(pool, guard, "BEGIN").await?;
+                let mut transaction = PostgresSession::begin(pool, guard, "BEGIN").await?;
                 transaction.execute(sql("SELECT pg_advisory_xact_lock($1)").bind(order as i64)).await?;
                 Ok(Transaction::Postgres(transaction))
             }
@@ -93,7 +93,7 @@ impl Database {
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Self::Postgres { pool, guard } => {
-                let begun = PostgresTransaction::begin(pool, guard, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+                let begun = PostgresSession::begin(pool, guard, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
                 Ok(Transaction::Postgres(begun.await?))
             }
         }
@@ -125,7 +125,7 @@ impl Database {
 #[derive(Debug)]
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(PostgresTransaction),
+    Postgres(PostgresSession),
 }
 
 impl Transaction {

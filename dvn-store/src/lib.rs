@@ -86,9 +86,8 @@
 //!
 //! # Other backends
 //!
-//! The rules of the journal are pure and do not know SQLite. Another backend (PostgreSQL for several processes) is another
-//! module beside this one that passes `dvn_core::testing::store_suite`; another queue passes
-//! `dvn_core::testing::queue_suite`.
+//! Each port is written once for SQLite and PostgreSQL ([`Postgres`]), and the rules of the journal are pure and know neither. A
+//! backend of your own passes `dvn_core::testing::store_suite`; a queue of your own `dvn_core::testing::queue_suite`.
 
 mod audit;
 mod codec;

@@ -2,7 +2,7 @@
 
 mod guard;
 mod options;
-mod transaction;
+mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres:
 pub use self::options::{PostgresOptions, PostgresTls};
 pub(crate) use self::{
     guard::{Guard, Unsafe},
-    transaction::PostgresTransaction,
+    session::PostgresSession,
 };
 use crate::{database::Database, error::OpenError, ports, schema};
 

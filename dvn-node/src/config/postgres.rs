@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+pub use dvn_store::PostgresTls;
 use secrecy::SecretString;
 
 use super::{reader::Section, scalar};
@@ -28,20 +29,6 @@ pub struct Postgres {
     pub connections: u32,
     /// How long one call may take, 1 s to 60 s; 5 s by default. It is an error after that, and tried again.
     pub timeout: Duration,
-}
-
-/// How a connection is protected, in libpq's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PostgresTls {
-    /// Plain.
-    Disable,
-    /// Encrypted to whoever answers.
-    Require,
-    /// Encrypted to somebody whom an authority knows.
-    VerifyCa,
-    /// Encrypted to the very host.
-    VerifyFull,
 }
 
 pub(super) fn read(mut section: Section<'_>) -> Option<Postgres> {

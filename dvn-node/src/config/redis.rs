@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use dvn_store::{RedisKind as RedisMode, RedisTls};
 use secrecy::SecretString;
 
 use super::{
@@ -27,31 +28,6 @@ pub struct Redis {
     pub tls: Option<RedisTls>,
     /// What its keys begin with; `dvn` by default. Processes of one member share it, others must not.
     pub prefix: String,
-}
-
-/// What answers at Redis' addresses.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RedisMode {
-    /// One server.
-    Single,
-    /// Sentinels, which know who leads under this name.
-    Sentinel {
-        /// The name.
-        master: String,
-        /// The sentinels' own password, where they have one.
-        password: Option<SecretString>,
-    },
-    /// A cluster.
-    Cluster,
-}
-
-/// TLS to Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RedisTls {
-    /// The certificates of the authorities that are believed, in PEM; by default those that the web believes.
-    pub ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
 use super::{Guard, within};
 use crate::sql::Statement;
 
-/// A transaction. Dropping it undoes it.
+/// A connection that is taken. Dropping it undoes a transaction that is open.
 #[derive(Debug)]
-pub(crate) struct PostgresTransaction {
+pub(crate) struct PostgresSession {
     connection: Option<PoolConnection<Postgres>>,
     guard: Guard,
     is_open: bool,
 }
 
-impl PostgresTransaction {
+impl PostgresSession {
     /// For one statement that is a transaction by itself.
     pub(crate) async fn single(pool: &PgPool, guard: &Guard) -> Result<Self, sqlx::Error> {
         let connection = guard.explain(within(guard.deadline(), pool.acquire()).await)?;
@@ -72,7 +72,7 @@ impl PostgresTransaction {
     }
 }
 
-impl Drop for PostgresTransaction {
+impl Drop for PostgresSession {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take().filter(|_| self.is_open) else { return };
         let deadline = self.guard.deadline();
