@@ -16,7 +16,7 @@ use super::{
 
 /// How many entries of each stage wait here at most. More would be kept from processes with idle workers.
 const AHEAD: usize = 8;
-/// How long a read waits while there is no room for some stage: then there may be soon.
+/// How long the stages with room are left alone while there is no room for some other one, and no worker takes anything.
 const SHORT: Duration = Duration::from_millis(20);
 /// How many abandoned entries are taken over at once.
 const CLAIM: usize = 64;
@@ -68,9 +68,14 @@ impl Reader<'_> {
             self.shared.taken.notified().await;
             return Ok(());
         };
-        let block = if stages.len() < Stage::ALL.len() { SHORT } else { BLOCK };
-        let reply = self.ask(&self.streams.read(&stages, count, block)).await?;
-        self.take(self.streams.read_entries(&reply));
+        let all_have_room = stages.len() == Stage::ALL.len();
+        let reply = self.ask(&self.streams.read(&stages, count, all_have_room.then_some(BLOCK))).await?;
+        let found = self.streams.read_entries(&reply);
+        if found.is_empty() && !all_have_room {
+            // A read that waits in Redis would not see that a worker made room for the others.
+            let _ = timeout(SHORT, self.shared.taken.notified()).await;
+        }
+        self.take(found);
         Ok(())
     }
 

@@ -64,11 +64,14 @@ impl Streams {
         commands
     }
 
-    /// Waits so long for up to `count` new entries of each of these stages.
-    pub(super) fn read(&self, stages: &[Stage], count: usize, block: Duration) -> Cmd {
+    /// Takes up to `count` new entries of each of these stages, and waits so long where there are none.
+    pub(super) fn read(&self, stages: &[Stage], count: usize, block: Option<Duration>) -> Cmd {
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
-        command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX)).arg("STREAMS");
+        if let Some(block) = block {
+            command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        }
+        command.arg("STREAMS");
         for stage in stages {
             command.arg(self.key(*stage));
         }
