@@ -7,6 +7,7 @@ use sqlx::{PgPool, Sqlite, SqlitePool};
 use crate::{
     postgres::{Guard, PostgresSession},
     sql::{Row, Statement, sql},
+    sqlite::Group,
 };
 
 /// SQLite has one writer at a time. One connection that all writers queue for is fair and never busy within the process.
@@ -15,6 +16,8 @@ use crate::{
 pub(crate) enum Database {
     Sqlite {
         writer: SqlitePool,
+        /// For writes that are transactions by themselves.
+        group: Group,
         readers: SqlitePool,
         /// Held, not used: the lock ends with the last port that lives.
         _lock: Option<File>,
@@ -41,7 +44,7 @@ impl Database {
     /// Writes, and says how many rows there were.
     pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, sqlx::Error> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(statement.sqlite().execute(writer).await?.rows_affected()),
+            Self::Sqlite { group, .. } => group.execute(statement).await,
             Self::Postgres { pool, guard } => PostgresSession::single(pool, guard).await?.execute(statement).await,
         }
     }

@@ -9,9 +9,10 @@ use std::{
 
 use dvn_core::ports::{Journal, Store};
 
+mod group;
 mod pools;
 
-pub(crate) use self::pools::in_memory;
+pub(crate) use self::{group::Group, pools::in_memory};
 use crate::{database::Database, error::OpenError, ports, schema};
 
 const DATABASE: &str = "dvn.db";

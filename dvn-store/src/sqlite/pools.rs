@@ -4,6 +4,7 @@ use std::{fs::File, path::Path, time::Duration};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::Group;
 use crate::database::Database;
 
 /// For other processes, such as an operator's command that writes a halt.
@@ -15,19 +16,22 @@ pub(super) async fn file(path: &Path, lock: Option<File>) -> Result<Database, sq
     let writing = durable(path);
     let reading = options(path).read_only(true);
     let writer = pool(1).connect_with(writing).await?;
-    Ok(Database::Sqlite { writer, readers: pool(READERS).connect_lazy_with(reading), _lock: lock })
+    let group = Group::new(writer.clone());
+    Ok(Database::Sqlite { writer, group, readers: pool(READERS).connect_lazy_with(reading), _lock: lock })
 }
 
 /// A database that cannot be written through this value.
 pub(super) async fn read_only(path: &Path) -> Result<Database, sqlx::Error> {
     let readers = pool(READERS).connect_with(options(path).read_only(true)).await?;
-    Ok(Database::Sqlite { writer: readers.clone(), readers, _lock: None })
+    let group = Group::new(readers.clone());
+    Ok(Database::Sqlite { writer: readers.clone(), group, readers, _lock: None })
 }
 
 /// A database that ends with its one connection.
 pub(crate) async fn in_memory() -> Result<Database, sqlx::Error> {
     let writer = pool(1).connect_with(SqliteConnectOptions::new()).await?;
-    Ok(Database::Sqlite { readers: writer.clone(), writer, _lock: None })
+    let group = Group::new(writer.clone());
+    Ok(Database::Sqlite { readers: writer.clone(), group, writer, _lock: None })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
