@@ -1,4 +1,4 @@
-//! Runs one case in a process of its own, with an empty SoftHSM and, if asked for, the fault-injecting shim before it.
+//! Runs one case in a process of its own: by itself, or with an empty SoftHSM and, if asked for, the fault-injecting shim before it.
 
 use std::{
     env, fs,
@@ -38,6 +38,15 @@ pub(crate) fn with_shim(name: &str, case: impl FnOnce(&World)) {
     run(name, true, case);
 }
 
+/// As [`plain`], without a token: for what a process has one of, such as its logger.
+pub(crate) fn alone(name: &str, case: impl FnOnce()) {
+    if env::var_os(FOLDER_VARIABLE).is_some() {
+        return case();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    begin(Command::new(env::current_exe().unwrap()).env(FOLDER_VARIABLE, folder.path()), name);
+}
+
 fn run(name: &str, shim: bool, case: impl FnOnce(&World)) {
     if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
         let folder = PathBuf::from(folder);
@@ -55,12 +64,14 @@ fn run(name: &str, shim: bool, case: impl FnOnce(&World)) {
             }
         }
     }
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(FOLDER_VARIABLE, folder.path())
-        .env("SOFTHSM2_CONF", write_configuration(folder.path()))
-        .output()
-        .unwrap();
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.env(FOLDER_VARIABLE, folder.path()).env("SOFTHSM2_CONF", write_configuration(folder.path()));
+    begin(&mut child, name);
+}
+
+/// Runs the one test of that name in the child.
+fn begin(child: &mut Command, name: &str) {
+    let output = child.args(["--exact", name, "--nocapture", "--test-threads=1"]).output().unwrap();
     let shown = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success(), "{}: {shown}", output.status);
     assert!(shown.contains("1 passed"), "the child ran no test, is its name right? {shown}");
