@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::{
     assess::{Auditor, SourceView, Views},
     attestor::{Attestor, Memory},
-    engine::{Audits, Dvn, Engine, Lane, Progress, Tuning, Turns},
+    engine::{Audits, Dvn, Engine, Lane, Own, Progress, Tuning, Turns},
     ids::{BlockNumber, Confirmations, Eid},
     policy::Floor,
     ports::{ChainSource, Clock, Cosigner, JobQueue, LocalQueue, Signer, Store, Submitter, SystemClock, Verifier},
@@ -374,8 +374,8 @@ impl Builder {
             if views.destinations.insert(eid, Arc::clone(&submitter)).is_some() {
                 return Err(BuildError::Twice { role: "destination", eid });
             }
-            let bell = Notify::new();
-            lanes.insert(eid, Lane { submitter, batch, poll, quorum, history_start, bell });
+            let (bell, own) = (Notify::new(), Own::default());
+            lanes.insert(eid, Lane { submitter, batch, poll, quorum, history_start, bell, own });
         }
         let memory = Memory {
             jobs: Arc::clone(&store.jobs),

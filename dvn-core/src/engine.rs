@@ -29,7 +29,7 @@ use tracing::{error, info};
 
 pub use self::history::HistoryError;
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
-pub(crate) use self::{audit::Audits, turn::Turns};
+pub(crate) use self::{audit::Audits, inherited::Own, turn::Turns};
 use crate::{
     assess::Views,
     attestor::Attestor,
@@ -95,6 +95,8 @@ pub(crate) struct Lane {
     pub(crate) history_start: BlockNumber,
     /// Rung when a job for this destination was signed.
     pub(crate) bell: Notify,
+    /// What this process signed before the lane began.
+    pub(crate) own: Own,
 }
 
 /// Times and sizes, see the builder's methods of the same names.

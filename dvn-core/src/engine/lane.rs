@@ -195,7 +195,7 @@ impl Engine {
         let Round { waiting_since, inherited } = round;
         let inherited = match inherited {
             Some(inherited) => inherited,
-            None => inherited.insert(Inherited::find(self, eid).await?),
+            None => inherited.insert(Inherited::find(self, eid, &lane.own).await?),
         };
         let most = lane.batch.max_items.saturating_add(inherited.len());
         let mut jobs = self.store.jobs.in_state(eid, State::Signed, most).await?;

@@ -279,8 +279,12 @@ impl Engine {
                 self.turns.forget(job.id);
                 let detail = json!({ "confirmations": signed.confirmations.0, "expiration": signed.expiration.0 });
                 job.signed = Some(signed);
+                let lane = self.lanes.get(&job.dst_eid());
+                if let Some(lane) = lane {
+                    lane.own.note(job.id);
+                }
                 self.advance("attestor", job, Move::Sign, Wake::Never, detail).await?;
-                if let Some(lane) = self.lanes.get(&job.dst_eid()) {
+                if let Some(lane) = lane {
                     lane.bell.notify_one();
                 }
                 Ok(())

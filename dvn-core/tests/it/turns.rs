@@ -17,7 +17,7 @@ use dvn_core::{
     ids::{BlockNumber, ChainTime, Confirmations, Eid},
     job::State,
     packet::Claim,
-    ports::{Cosigner, Proposal, Retraction, Signer},
+    ports::{Clock, Cosigner, Proposal, Retraction, Signer, SystemClock},
     rank,
 };
 
@@ -309,6 +309,19 @@ async fn what_was_signed_before_a_restart_is_left_a_moment_to_whoever_took_its_p
     let stage = with_a_quorum_and_not_sent().await;
     stage.peer.is_healthy(false);
     let running = stage.start(NEVER);
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
+}
+
+/// Nothing says that the lane looks at what is signed before the first packet is.
+#[tokio::test]
+async fn what_this_process_signed_before_its_lane_began_is_sent_at_once() {
+    let stage = Stage::new(false).await;
+    let (leases, lane) = (&stage.setup.store.leases, format!("lane/{DST}"));
+    assert!(leases.acquire(&lane, "another", SystemClock::new().now(), NEVER).await.unwrap().is_some());
+    let running = stage.start(NEVER);
+    until_state(&stage.setup.store, stage.claim, State::Signed).await;
+    leases.release(&lane, "another").await.unwrap();
     until_state(&stage.setup.store, stage.claim, State::Committed).await;
     running.stop().await;
 }
