@@ -14,6 +14,7 @@ use crate::server::{self, Process, ServerError};
 
 mod builder;
 mod programs;
+mod standby;
 
 pub use builder::PostgresBuilder;
 use programs::Programs;

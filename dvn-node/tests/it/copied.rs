@@ -20,6 +20,15 @@ fn json(node: &Node, line: &[&str]) -> Value {
     serde_json::from_str(&says(node, line)).unwrap()
 }
 
+/// What would let a node with a past forget it.
+const REPLICA: &[&str] = &["journal", "mirror", "--replica", "--reason", "a test"];
+
+fn refuses(node: &Node, line: &[&str], code: i32, why: &str) {
+    let refused = node.command(line);
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(code) && said.contains(why), "{line:?}: {said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_copied_and_the_node_goes_on() {
     let Some(net) = Net::pair("a copied store").await else { return };
@@ -35,6 +44,7 @@ async fn a_store_is_copied_and_the_node_goes_on() {
 
     let refused = node.command(&["store", "copy", "--reason", "a test"]);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    refuses(&node, REPLICA, 2, "--replica is for a journal in `postgres`");
     node.config.postgres = Some(NodeDatabase {
         address: SocketAddr::from(([127, 0, 0, 1], server.port())),
         database: "dvn".to_owned(),
@@ -49,6 +59,8 @@ async fn a_store_is_copied_and_the_node_goes_on() {
     assert_eq!(after["journal"], before["journal"], "every row is the same");
     let again = node.command(&["store", "copy", "--reason", "once more"]);
     assert_eq!(again.status.code(), Some(1), "there is no embedded store any more: {}", text(&again.stderr));
+
+    refuses(&node, REPLICA, 3, "is a mirror already");
 
     packets.extend(net.send("ethereum", 3).await);
     let process = node.start().await;

@@ -187,3 +187,22 @@ fn refuse(version: i64, is_recovering: bool, setting: Setting<'_>) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(version: i64, is_recovering: bool, off: &str) -> Option<String> {
+        let setting = |name: &'static str| Ok(if name == off { "off" } else { "on" }.to_owned());
+        refuse(version, is_recovering, &setting).err().map(|error| error.to_string())
+    }
+
+    /// T27: `server_version_num` of the PostgreSQL manual, "Preset Options".
+    #[test]
+    fn a_server_that_may_forget_or_is_too_old_is_refused() {
+        assert_eq!(refusal(150_000, false, ""), None);
+        assert!(refusal(140_019, false, "").unwrap().contains("PostgreSQL 15"));
+        assert!(refusal(170_002, true, "").unwrap().contains("primary"));
+        assert!(refusal(170_002, false, "fsync").unwrap().contains("fsync = off"));
+    }
+}

@@ -14,6 +14,8 @@ use dvn_store::{Postgres, PostgresOptions, PostgresTls};
 use dvn_testkit::postgres::{Postgres as Server, USER};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
+mod copying;
+mod failover;
 mod forgetful;
 mod shared;
 

@@ -53,12 +53,7 @@ impl PostgresBuilder {
         make_data(&programs, account, folder.path(), &password)?;
         let ca = self.tls.then(|| certificate(account, folder.path())).transpose()?;
         self.configure(folder.path(), port)?;
-        let process = Process::new(Start {
-            program: programs.server.clone(),
-            arguments: vec!["-D".to_owned(), data(folder.path()).display().to_string()],
-            account,
-            folder: folder.path().to_owned(),
-        })?;
+        let process = process(&programs, account, folder.path())?;
         let started = Postgres { process, programs, port, password, ca, _folder: folder };
         started.start_again()?;
         let password = &started.password;
@@ -67,17 +62,11 @@ impl PostgresBuilder {
     }
 
     fn configure(&self, folder: &Path, port: u16) -> Result<(), ServerError> {
-        let file = data(folder).join("postgresql.conf");
-        let mut text = fs::read_to_string(&file).map_err(ServerError::io(&file))?;
         let port = port.to_string();
         let ours = [("listen_addresses", "127.0.0.1"), ("port", &port), ("unix_socket_directories", "")];
         let tls = [("ssl", "on"), ("ssl_cert_file", "../127.0.0.1.pem"), ("ssl_key_file", "../127.0.0.1.key")];
         let theirs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in ours.into_iter().chain(tls.into_iter().filter(|_| self.tls)).chain(theirs) {
-            text.push_str(&format!("\n{name} = '{}'", value.replace('\'', "''")));
-        }
-        text.push('\n');
-        fs::write(&file, text).map_err(ServerError::io(&file))
+        append(folder, ours.into_iter().chain(tls.into_iter().filter(|_| self.tls)).chain(theirs))
     }
 }
 
@@ -86,11 +75,36 @@ pub(super) fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-/// Whether the server of this process id takes connections: it says so in the eighth line of its lock file.
+/// A server on the data in a folder; nothing runs yet.
+pub(super) fn process(programs: &Programs, account: Account, folder: &Path) -> Result<Process, ServerError> {
+    Process::new(Start {
+        program: programs.server.clone(),
+        arguments: vec!["-D".to_owned(), data(folder).display().to_string()],
+        account,
+        folder: folder.to_owned(),
+    })
+}
+
+/// Adds settings to those of a data folder; later ones win.
+pub(super) fn append<'s>(
+    folder: &Path,
+    settings: impl IntoIterator<Item = (&'s str, &'s str)>,
+) -> Result<(), ServerError> {
+    let file = data(folder).join("postgresql.conf");
+    let mut text = fs::read_to_string(&file).map_err(ServerError::io(&file))?;
+    for (name, value) in settings {
+        text.push_str(&format!("\n{name} = '{}'", value.replace('\'', "''")));
+    }
+    text.push('\n');
+    fs::write(&file, text).map_err(ServerError::io(&file))
+}
+
+/// Whether the server of this process id takes connections: it says so in the eighth line of its lock file, in a word of its own
+/// while it follows another one.
 pub(super) fn is_ready(data: &Path, id: u32) -> bool {
     let text = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let lines = text.lines().map(str::trim).collect::<Vec<_>>();
-    lines.first() == Some(&id.to_string().as_str()) && lines.get(7) == Some(&"ready")
+    lines.first() == Some(&id.to_string().as_str()) && matches!(lines.get(7), Some(&("ready" | "standby")))
 }
 
 fn make_data(programs: &Programs, account: Account, folder: &Path, password: &str) -> Result<(), ServerError> {

@@ -16,6 +16,7 @@ pub(super) struct Programs {
     pub(super) initdb: PathBuf,
     pub(super) server: PathBuf,
     client: PathBuf,
+    pub(super) backup: PathBuf,
 }
 
 impl Programs {
@@ -23,7 +24,12 @@ impl Programs {
     pub(super) fn find() -> Result<Self, ServerError> {
         let folders = versions();
         let find = |program| server::find(program, "postgresql", &folders);
-        Ok(Self { initdb: find("initdb")?, server: find("postgres")?, client: find("psql")? })
+        Ok(Self {
+            initdb: find("initdb")?,
+            server: find("postgres")?,
+            client: find("psql")?,
+            backup: find("pg_basebackup")?,
+        })
     }
 
     pub(super) fn client(&self) -> Command {
