@@ -18,11 +18,11 @@ use crate::{
     verifier::EvmVerifier,
 };
 
-/// How long one look serves the packets of its blocks.
+/// How long one look serves the packets of its blocks, unless told otherwise.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// Verifies as an [`EvmVerifier`] does, from the newest final block down, without anything that was learned more than ten
-/// seconds ago. Best over a panel of seats that never vote; over the voting ones it finds out what they say by now.
+/// Verifies as an [`EvmVerifier`] does, from the newest final block down, without anything that was learned longer ago than
+/// its freshness. Best over a panel of seats that never vote; over the voting ones it finds out what they say by now.
 ///
 /// It keeps no record of final hashes: whether they changed is the source's own question, and a seat that only audits must not
 /// put anything on that record.
@@ -30,6 +30,7 @@ const FRESH: Duration = Duration::from_secs(10);
 pub struct EvmAuditor {
     panel: Arc<Panel>,
     config: SourceConfig,
+    fresh: Duration,
     eyes: Mutex<Option<(Instant, Eyes)>>,
 }
 
@@ -46,13 +47,20 @@ impl EvmAuditor {
     pub fn new(panel: Arc<Panel>, config: SourceConfig) -> Self {
         // An outage of its seats only makes an audit late.
         let config = SourceConfig { cool_down: Duration::ZERO, uniform_queries: false, ..config };
-        Self { panel, config, eyes: Mutex::default() }
+        Self { panel, config, fresh: FRESH, eyes: Mutex::default() }
+    }
+
+    /// How long what one look learned serves the next ones; ten seconds by default, so that the packets of a block share a look.
+    #[must_use]
+    pub const fn with_freshness(mut self, fresh: Duration) -> Self {
+        self.fresh = fresh;
+        self
     }
 
     async fn fresh(&self) -> Eyes {
         let mut eyes = self.eyes.lock().await;
         if let Some((since, open)) = &*eyes
-            && since.elapsed() < FRESH
+            && since.elapsed() < self.fresh
         {
             return open.clone();
         }

@@ -6,6 +6,7 @@
     reason = "helpers of tests stop the test where something is wrong"
 )]
 
+mod auditor;
 mod counted;
 mod devnet;
 mod domains;
