@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::{
     assess::{Auditor, SourceView, Views},
     attestor::{Attestor, Memory},
-    engine::{Audits, Dvn, Engine, Lane, Own, Progress, Tuning, Turns},
+    engine::{Audits, Calendar, Dvn, Engine, Lane, Own, Progress, Tuning, Turns},
     ids::{BlockNumber, Confirmations, Eid},
     policy::Floor,
     ports::{ChainSource, Clock, Cosigner, JobQueue, LocalQueue, Signer, Store, Submitter, SystemClock, Verifier},
@@ -402,7 +402,7 @@ impl Builder {
             audits: Audits::default(),
             in_hand: std::sync::Mutex::default(),
             called: std::sync::Mutex::default(),
-            heads: std::sync::Mutex::default(),
+            calendar: Calendar::default(),
             committed_at: std::sync::Mutex::default(),
         };
         Ok(Dvn { engine: Arc::new(engine), sources: self.sources })

@@ -1,6 +1,7 @@
 //! Drives every job through the ports, from observed to committed, and resumes from the store wherever it was stopped.
 
 mod audit;
+mod calendar;
 mod collect;
 mod health;
 mod history;
@@ -29,14 +30,14 @@ use tracing::{error, info};
 
 pub use self::history::HistoryError;
 pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
-pub(crate) use self::{audit::Audits, inherited::Own, turn::Turns};
+pub(crate) use self::{audit::Audits, calendar::Calendar, inherited::Own, turn::Turns};
 use crate::{
     assess::Views,
     attestor::Attestor,
     backoff::Backoff,
     builder::{Batch, Source},
     ids::{BlockNumber, Eid, JobId},
-    ports::{Clock, Cosigner, Head, JobQueue, Store, Submitter},
+    ports::{Clock, Cosigner, JobQueue, Store, Submitter},
 };
 
 /// A composed DVN, ready to run. Made by [`Dvn::builder`].
@@ -78,7 +79,7 @@ pub(crate) struct Engine {
     /// Jobs that a worker shall look at before their time.
     pub(crate) called: Mutex<HashSet<JobId>>,
     /// How far each source is, as far as jobs were woken for it.
-    pub(crate) heads: Mutex<HashMap<Eid, Head>>,
+    pub(crate) calendar: Calendar,
     /// The destination height at which an attested packet was first seen as committed.
     pub(crate) committed_at: Mutex<HashMap<JobId, BlockNumber>>,
 }

@@ -42,6 +42,12 @@ const CLAIM: &str = "UPDATE jobs SET claimed_by = $2, claimed_version = version,
 const DUE: &str = "SELECT id, state, reason, version FROM jobs WHERE wake_at <= $1 ORDER BY wake_at, rowid LIMIT $2";
 const RIPE: &str = "SELECT id, state, reason, version FROM jobs
     WHERE location_eid = $1 AND wake_head <= $2 AND block_number <= $3 ORDER BY block_number, rowid LIMIT $4";
+/// What the two heights of a head bring, each by its own index.
+const RIPENED: &str = "SELECT id, state, reason, version, block_number FROM jobs
+        WHERE location_eid = $1 AND wake_head > $2 AND wake_head <= $3 AND block_number <= $5
+    UNION SELECT id, state, reason, version, block_number FROM jobs
+        WHERE location_eid = $1 AND wake_head <= $3 AND block_number > $4 AND block_number <= $5
+    ORDER BY block_number, id LIMIT $6";
 const IN_STATE: &str = "SELECT * FROM jobs WHERE dst_eid = $1 AND state = $2 AND reason IS NOT DISTINCT FROM $3
     ORDER BY observed_at, rowid LIMIT $4";
 const BY_GUID: &str = "SELECT * FROM jobs WHERE guid = $1 ORDER BY observed_at, rowid";
@@ -118,6 +124,12 @@ impl JobStore for Database {
     async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
         let statement =
             sql(RIPE).bind(src_eid.0).bind(digits(head.latest.0)).bind(digits(head.settled.0)).bind(bound(limit));
+        self.found(statement).await
+    }
+
+    async fn ripened(&self, src_eid: Eid, since: Head, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let statement = sql(RIPENED).bind(src_eid.0).bind(digits(since.latest.0)).bind(digits(head.latest.0));
+        let statement = statement.bind(digits(since.settled.0)).bind(digits(head.settled.0)).bind(bound(limit));
         self.found(statement).await
     }
 
@@ -206,5 +218,17 @@ mod tests {
             let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
             assert!(!sorts || index == "jobs_by_guid", "{plan:?}");
         }
+    }
+
+    /// As many rows are looked at as a head brings, however many wait.
+    #[tokio::test]
+    async fn a_new_head_is_answered_by_an_index_for_each_of_its_heights() {
+        let database = crate::sqlite::in_memory().await.unwrap();
+        schema::migrate(&database).await.unwrap();
+        let Database::Sqlite { writer, .. } = &database else { unreachable!("made above") };
+        let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {RIPENED}"))).fetch_all(writer).await.unwrap();
+        let plan = rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ");
+        assert!(plan.contains("jobs_by_wake_head (location_eid=? AND wake_head>? AND wake_head<?)"), "{plan}");
+        assert!(plan.contains("jobs_ripe (location_eid=? AND block_number>? AND block_number<?)"), "{plan}");
     }
 }

@@ -109,9 +109,7 @@ impl Engine {
     fn is_due(&self, job: &Job) -> bool {
         match job.wake {
             Wake::At(at) => at <= self.clock.now(),
-            Wake::AtHead(number) => lock(&self.heads)
-                .get(&job.location.src_eid)
-                .is_some_and(|head| head.latest >= number && head.settled >= job.location.block.number),
+            Wake::AtHead(number) => self.calendar.has_come(job.location.src_eid, number, job.location.block.number),
             Wake::Never => false,
         }
     }

@@ -7,11 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{Engine, lock, pause, record::chain_of};
-use crate::{
-    error::StoreError,
-    ids::Eid,
-    ports::{Due, Head},
-};
+use crate::{error::StoreError, ports::Due};
 
 /// How many jobs one sweep takes; the next one follows soon.
 const SWEEP_LIMIT: usize = 1_000;
@@ -27,28 +23,23 @@ pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 impl Engine {
     async fn sweep(&self) -> Result<(), StoreError> {
         self.notice_losses().await?;
+        self.wake_the_rest().await?;
         let due = self.store.jobs.due(self.clock.now(), SWEEP_LIMIT).await?;
         self.enqueue(due).await;
         Ok(())
     }
 
-    /// Queues the jobs that a new head makes signable.
-    pub(crate) async fn wake_ripe(&self, src_eid: Eid, head: Head) -> Result<(), StoreError> {
-        lock(&self.heads).insert(src_eid, head);
-        let ripe = self.store.jobs.ripe(src_eid, head, SWEEP_LIMIT).await?;
-        self.enqueue(ripe).await;
-        Ok(())
-    }
-
-    pub(crate) async fn enqueue(&self, found: Vec<Due>) {
+    /// Says whether all are queued or in hand.
+    pub(crate) async fn enqueue(&self, found: Vec<Due>) -> bool {
         for due in found {
             if lock(&self.in_hand).contains(&due.id) {
                 continue;
             }
             if let Err(error) = self.queue.push(due).await {
                 debug!(id = %due.id, %error, "left to the next sweep");
-                return;
+                return false;
             }
         }
+        true
     }
 }

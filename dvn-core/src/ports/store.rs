@@ -100,6 +100,15 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError>;
 
+    /// Of the jobs that are [`JobStore::ripe`] under `head`, at least those that were not under `since`, lowest block first. The engine
+    /// asks this for every new head, so that it should not cost more where more jobs wait; by default it is all that are ripe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ripened(&self, src_eid: Eid, _since: Head, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.ripe(src_eid, head, limit).await
+    }
+
     /// Jobs for a destination in one state, oldest first by observation.
     ///
     /// # Errors

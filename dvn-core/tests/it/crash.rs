@@ -91,6 +91,10 @@ impl JobStore for Gated {
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.inner.jobs.due(now, limit).await
     }
+    async fn ripened(&self, src_eid: Eid, since: Head, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.inner.jobs.ripened(src_eid, since, head, limit).await
+    }
+
     async fn ripe(&self, src_eid: Eid, head: Head, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.inner.jobs.ripe(src_eid, head, limit).await
     }

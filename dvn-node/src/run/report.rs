@@ -1,6 +1,10 @@
 //! Keeps the status page up to date from what the engine and the store say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use dvn_core::{
     Progress, ProgressReport,
@@ -16,7 +20,10 @@ use crate::{
     peers::Peer,
 };
 
+/// How often, unless it takes long.
 const EVERY: Duration = Duration::from_millis(500);
+/// A report takes one part in so many of the time: jobs are counted, and a store keeps them all.
+const SHARE: u32 = 50;
 
 pub(super) struct Reporter {
     chains: BTreeMap<u32, (String, Role)>,
@@ -30,8 +37,9 @@ pub(super) struct Reporter {
 /// Reports for ever.
 pub(super) async fn run(reporter: Reporter) {
     loop {
+        let started = Instant::now();
         reporter.round().await;
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(EVERY.max(started.elapsed().saturating_mul(SHARE))).await;
     }
 }
 

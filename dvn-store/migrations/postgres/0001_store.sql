@@ -50,6 +50,7 @@ CREATE TABLE jobs (
 
 CREATE INDEX jobs_due ON jobs (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX jobs_ripe ON jobs (location_eid, block_number, wake_head) WHERE wake_head IS NOT NULL;
+CREATE INDEX jobs_by_wake_head ON jobs (location_eid, wake_head, block_number) WHERE wake_head IS NOT NULL;
 CREATE INDEX jobs_in_state ON jobs (dst_eid, state, reason, observed_at);
 CREATE INDEX jobs_by_guid ON jobs (guid);
 CREATE INDEX jobs_by_transaction ON jobs (tx_hash);

@@ -19,6 +19,7 @@ pub async fn jobs(make: &impl AsyncFn() -> Store) {
     every_value_reads_back(&*make().await.jobs).await;
     due_jobs_come_by_time(&*make().await.jobs).await;
     ripe_jobs_come_by_block(&*make().await.jobs).await;
+    a_new_head_finds_what_it_brings(&*make().await.jobs).await;
     due_jobs_say_how_they_stand(&*make().await.jobs).await;
     jobs_of_a_state_come_oldest_first(&*make().await.jobs).await;
     jobs_are_found_by_slot_and_transaction(&*make().await.jobs).await;
@@ -187,6 +188,32 @@ async fn ripe_jobs_come_by_block(jobs: &dyn JobStore) {
     assert_eq!(ripe(110, 9, 9).await, [low]);
     assert_eq!(ripe(u64::MAX, u64::MAX, 9).await, [low, high], "heights sort as numbers");
     assert_eq!(ripe(u64::MAX, u64::MAX, 1).await, [low]);
+}
+
+/// Whatever else is said, what one of the two heights brings is there, and nothing that is not ripe.
+async fn a_new_head_finds_what_it_brings(jobs: &dyn JobStore) {
+    let mut all = Vec::new();
+    for (number, head) in [(10, 15), (10, 16), (11, 12), (12, 13), (20, 25)] {
+        let change = |job: &mut Job| (job.location.block, job.wake) = (block(number), Wake::AtHead(BlockNumber(head)));
+        all.push(put(jobs, u64::try_from(all.len()).unwrap() + 1, change).await);
+    }
+    let head = |latest: u64, settled: u64| Head { latest: BlockNumber(latest), settled: BlockNumber(settled) };
+    let steps = [
+        (head(0, 0), head(14, 10)),
+        (head(14, 10), head(15, 11)),
+        (head(15, 11), head(16, 12)),
+        (head(16, 12), head(30, 30)),
+    ];
+    let news: [&[usize]; 4] = [&[], &[0, 2], &[1, 3], &[4]];
+    for ((since, now), news) in steps.into_iter().zip(news) {
+        let found = ids(&jobs.ripened(SRC, since, now, 99).await.unwrap());
+        let ripe = ids(&jobs.ripe(SRC, now, 99).await.unwrap());
+        assert!(news.iter().all(|at| found.contains(&all[*at])), "{since:?} to {now:?}: {found:?}");
+        assert!(found.iter().all(|id| ripe.contains(id)), "{since:?} to {now:?}: {found:?}");
+    }
+    let everything = ids(&jobs.ripened(SRC, head(0, 0), head(30, 30), 99).await.unwrap());
+    assert_eq!(everything.len(), all.len(), "each once");
+    assert_eq!(jobs.ripened(SRC, head(0, 0), head(30, 30), 2).await.unwrap().len(), 2);
 }
 
 async fn jobs_of_a_state_come_oldest_first(jobs: &dyn JobStore) {
