@@ -78,16 +78,17 @@ pub enum CopyError {
 /// # Cancel safety
 /// A dropped call leaves a target without a name, which has to be made anew.
 pub async fn copy_store(from: &Sqlite, to: &Postgres) -> Result<Vec<(&'static str, u64)>, CopyError> {
-    let (Database::Sqlite { writer, .. }, Database::Postgres { pool, .. }) = (from.database(), to.database()) else {
+    let (Database::Sqlite { writer, .. }, Database::Postgres(connections)) = (from.database(), to.database()) else {
         return Err(CopyError::Different { what: "the kind of a store".to_owned() });
     };
-    refuse_used(pool).await?;
+    refuse_used(connections.pool()).await?;
     let mut copied = Vec::new();
     for table in TABLES {
         if table == "journal_identity" {
             compare(from, to).await?;
         }
-        let rows = one(writer, pool, table).await.map_err(|source| CopyError::Failed { table, source })?;
+        let rows =
+            one(writer, connections.pool(), table).await.map_err(|source| CopyError::Failed { table, source })?;
         copied.push((table, rows));
     }
     Ok(copied)

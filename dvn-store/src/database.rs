@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
-use sqlx::{PgPool, Sqlite, SqlitePool};
+use sqlx::{Sqlite, SqlitePool};
 
 use crate::{
-    postgres::{Guard, PostgresSession},
+    postgres::{Connections, Guard, PostgresSession},
     sql::{Row, Statement, sql},
     sqlite::Group,
 };
@@ -22,10 +22,7 @@ pub(crate) enum Database {
         /// Held, not used: the lock ends with the last port that lives.
         _lock: Option<File>,
     },
-    Postgres {
-        pool: PgPool,
-        guard: Guard,
-    },
+    Postgres(Connections),
 }
 
 /// What is read before it is written is decided by one transaction at a time, over all processes. SQLite has one writer anyway;
@@ -45,7 +42,7 @@ impl Database {
     pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, sqlx::Error> {
         match self {
             Self::Sqlite { group, .. } => group.execute(statement).await,
-            Self::Postgres { pool, guard } => PostgresSession::single(pool, guard).await?.execute(statement).await,
+            Self::Postgres(connections) => PostgresSession::single(connections).await?.execute(statement).await,
         }
     }
 
@@ -53,7 +50,7 @@ impl Database {
     pub(crate) async fn write_optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
         match self {
             Self::Sqlite { writer, .. } => Ok(statement.sqlite().fetch_optional(writer).await?.map(Row::Sqlite)),
-            Self::Postgres { .. } => self.optional(statement).await,
+            Self::Postgres(_) => self.optional(statement).await,
         }
     }
 
@@ -62,8 +59,8 @@ impl Database {
             Self::Sqlite { readers, .. } => {
                 Ok(statement.sqlite().fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect())
             }
-            Self::Postgres { pool, guard } => {
-                let rows = PostgresSession::single(pool, guard).await?.all(statement).await?;
+            Self::Postgres(connections) => {
+                let rows = PostgresSession::single(connections).await?.all(statement).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -72,8 +69,8 @@ impl Database {
     pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<Row>, sqlx::Error> {
         match self {
             Self::Sqlite { readers, .. } => Ok(statement.sqlite().fetch_optional(readers).await?.map(Row::Sqlite)),
-            Self::Postgres { pool, guard } => {
-                let row = PostgresSession::single(pool, guard).await?.optional(statement).await?;
+            Self::Postgres(connections) => {
+                let row = PostgresSession::single(connections).await?.optional(statement).await?;
                 Ok(row.map(Row::Postgres))
             }
         }
@@ -83,8 +80,8 @@ impl Database {
     pub(crate) async fn begin(&self, order: Order) -> Result<Transaction, sqlx::Error> {
         match self {
             Self::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres { pool, guard } => {
-                let mut transaction = PostgresSession::begin(pool, guard, "BEGIN").await?;
+            Self::Postgres(connections) => {
+                let mut transaction = PostgresSession::begin(connections, "BEGIN").await?;
                 transaction.execute(sql("SELECT pg_advisory_xact_lock($1)").bind(order as i64)).await?;
                 Ok(Transaction::Postgres(transaction))
             }
@@ -95,18 +92,18 @@ impl Database {
     pub(crate) async fn snapshot(&self) -> Result<Transaction, sqlx::Error> {
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
-            Self::Postgres { pool, guard } => {
-                let begun = PostgresSession::begin(pool, guard, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+            Self::Postgres(connections) => {
+                let begun = PostgresSession::begin(connections, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
                 Ok(Transaction::Postgres(begun.await?))
             }
         }
     }
 
     /// What watches over the connections of a shared database.
-    pub(crate) const fn guard(&self) -> Option<&Guard> {
+    pub(crate) fn guard(&self) -> Option<&Guard> {
         match self {
             Self::Sqlite { .. } => None,
-            Self::Postgres { guard, .. } => Some(guard),
+            Self::Postgres(connections) => Some(connections.guard()),
         }
     }
 
@@ -117,9 +114,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres { pool, guard } => {
-                let _ = tokio::time::timeout(guard.deadline(), pool.close()).await;
-            }
+            Self::Postgres(connections) => connections.close().await,
         }
     }
 }

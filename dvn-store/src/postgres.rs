@@ -1,5 +1,6 @@
 //! PostgreSQL as the store that several processes share.
 
+mod connections;
 mod guard;
 mod options;
 mod session;
@@ -11,13 +12,11 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres:
 
 pub use self::options::{PostgresOptions, PostgresTls};
 pub(crate) use self::{
+    connections::Connections,
     guard::{Guard, Unsafe},
     session::PostgresSession,
 };
 use crate::{database::Database, error::OpenError, ports, schema};
-
-/// A connection that was not used for so long is tried before it is.
-const TRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A store in a PostgreSQL database, version 15 or later, for as many processes as share its journal. Cheap to clone.
 ///
@@ -128,7 +127,7 @@ async fn connect(options: &PostgresOptions, writes: bool) -> Result<(Database, P
         Ok(connection)
     };
     let connection = within(options.timeout, first).await.map_err(OpenError::of_database)?;
-    Ok((Database::Postgres { pool: pool(options, &guard, writes), guard }, connection))
+    Ok((Database::Postgres(Connections::new(pool(options, &guard, writes), guard)), connection))
 }
 
 fn pool(options: &PostgresOptions, guard: &Guard, writes: bool) -> PgPool {
@@ -142,14 +141,6 @@ fn pool(options: &PostgresOptions, guard: &Guard, writes: bool) -> PgPool {
         .after_connect(move |connection, _| {
             let guard = admitting.clone();
             Box::pin(async move { within(guard.deadline(), guard.admit(connection)).await })
-        })
-        .before_acquire(move |connection, state| {
-            Box::pin(async move {
-                if state.idle_for >= TRY_AFTER {
-                    within(TRY_AFTER, connection.ping()).await?;
-                }
-                Ok(true)
-            })
         })
         // A connection that hangs must not hold its place in the pool.
         .after_release(move |connection, _| {

@@ -120,7 +120,8 @@ CREATE TABLE journal_identity (
     quarantine_until  BIGINT,
     quarantine_reason TEXT COLLATE "C",
     mirror            TEXT COLLATE "C",
-    timeline          TEXT COLLATE "C",
+    -- That of the server on which the journal began, from the first moment on: another one means that another server took over.
+    timeline          TEXT COLLATE "C" NOT NULL DEFAULT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
     CHECK ((quarantine_until IS NULL) = (quarantine_reason IS NULL))
 );
 

@@ -65,7 +65,7 @@ pub(super) async fn cut(database: &Database, cut: &AuditCut, entry: &AuditEntry)
 
 async fn remove(database: &Database) -> Result<u64, StoreError> {
     let mut removed: u64 = 0;
-    if matches!(database, Database::Postgres { .. }) {
+    if matches!(database, Database::Postgres(_)) {
         let mut transaction = database.begin(Order::Audit).await.map_err(storage)?;
         let row = transaction.optional(sql(DROP_PARTITIONS)).await.map_err(storage)?;
         transaction.commit().await.map_err(storage)?;

@@ -151,10 +151,6 @@ impl Guard {
             return Ok(());
         }
         let timeline: String = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
-        sqlx::query("UPDATE journal_identity SET timeline = $1 WHERE timeline IS NULL")
-            .bind(&timeline)
-            .execute(&mut *connection)
-            .await?;
         let life = i64::try_from(self.0.life.as_micros()).unwrap_or(i64::MAX);
         let reason = format!("another server took over the database, on timeline {timeline}, and may lack rows");
         let moved = sqlx::query(MOVE).bind(&timeline).bind(&reason).bind(life).execute(&mut *connection).await?;

@@ -67,7 +67,7 @@ mod tests {
     fn writer(database: &Database) -> &SqlitePool {
         match database {
             Database::Sqlite { writer, .. } => writer,
-            Database::Postgres { .. } => unreachable!("made above"),
+            Database::Postgres(_) => unreachable!("made above"),
         }
     }
 

@@ -36,6 +36,23 @@ async fn t22_after_a_failover_nothing_is_signed_for_a_while() {
     assert!(after.journal.state().await.unwrap().quarantine.is_some());
 }
 
+/// The server on which the journal began is known from the first moment on, and not from whichever connection is next.
+#[tokio::test(flavor = "multi_thread")]
+async fn t22_a_failover_before_the_second_connection_is_one_too() {
+    if !Server::is_there("failover") {
+        return;
+    }
+    let first = Server::start().unwrap();
+    first.create_database("replicated").unwrap();
+    let mut options = options(&first, "replicated");
+    options.connections = 1;
+    begun(&options).await.close().await;
+    let mut standby = first.standby().unwrap();
+    standby.take_over(&first).unwrap();
+    let store = Postgres::open(&options).await.unwrap().store();
+    assert!(store.journal.state().await.unwrap().quarantine.is_some());
+}
+
 /// The standby lacks a row that was signed: what this process saw is not there, which time does not mend.
 #[tokio::test(flavor = "multi_thread")]
 async fn t22_a_failover_that_loses_an_intent_stops_signing() {
