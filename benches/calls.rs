@@ -15,8 +15,8 @@ use std::{
 };
 
 use dvn_chain::{
-    ChainClass, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Finality, Panel, Seat, SeatConfig,
-    SourceConfig, SourceContracts, SubmitterConfig,
+    ChainClass, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Finality, Panel, RedactedUrl, Seat,
+    SeatConfig, SourceConfig, SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
     Destination, Dvn, Source,
@@ -45,11 +45,13 @@ const PACKETS: [usize; 3] = [1, 10, 100];
 async fn main() {
     let toolchain = Toolchain::install(|line| println!("{line}")).unwrap();
     for class in [ChainClass::Ethereum, ChainClass::Conflux] {
-        measure(&toolchain, class).await;
+        for pushes in [false, true] {
+            measure(&toolchain, class, pushes).await;
+        }
     }
 }
 
-async fn measure(toolchain: &Toolchain, class: ChainClass) {
+async fn measure(toolchain: &Toolchain, class: ChainClass, pushes: bool) {
     let builder = Devnet::builder().chain(ChainSpec::ethereum().with_confirmations(2)).chain(ChainSpec::conflux());
     let devnet = builder.start(toolchain).await.unwrap();
     let (ethereum, conflux) = (devnet.chain("ethereum").unwrap(), devnet.chain("conflux").unwrap());
@@ -59,10 +61,11 @@ async fn measure(toolchain: &Toolchain, class: ChainClass) {
     }
     let store = Sqlite::in_memory().await.unwrap().store();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(compose(&devnet, &proxies, &store, class).run(stop.clone()));
+    let running = tokio::spawn(compose(&devnet, &proxies, &store, (class, pushes)).run(stop.clone()));
     mine(&devnet, 12).await;
 
-    println!("\nclass {class:?}, {SEATS} seats, per seat");
+    let followed = if pushes { "that push heads" } else { "that are polled" };
+    println!("\nclass {class:?}, {SEATS} seats {followed}, per seat");
     proxies.iter().for_each(FaultProxy::forget_traffic);
     let started = Instant::now();
     mine(&devnet, IDLE_BLOCKS).await;
@@ -150,9 +153,9 @@ impl Tally {
     }
 }
 
-fn compose(devnet: &Devnet, proxies: &[FaultProxy], store: &Store, class: ChainClass) -> Dvn {
+fn compose(devnet: &Devnet, proxies: &[FaultProxy], store: &Store, (class, pushes): (ChainClass, bool)) -> Dvn {
     let (source, destination) = (devnet.chain("ethereum").unwrap(), devnet.chain("conflux").unwrap());
-    let urls: Vec<Url> = proxies.iter().map(|proxy| proxy.url().clone()).collect();
+    let urls: Vec<_> = proxies.iter().map(|proxy| (proxy.url().clone(), pushes.then(|| proxy.ws_url()))).collect();
     let at = source.addresses();
     let contracts =
         SourceContracts { endpoint: at.endpoint, send_libs: vec![at.send_lib], legacy_send_libs: vec![], dvn: at.dvn };
@@ -164,9 +167,11 @@ fn compose(devnet: &Devnet, proxies: &[FaultProxy], store: &Store, class: ChainC
     Dvn::builder().source(from).destination(to).store(store.clone()).build().unwrap()
 }
 
-fn panel(chain: &devnet::Chain, urls: &[Url]) -> Arc<Panel> {
-    let seat = |(number, url): (usize, &Url)| {
-        let config = SeatConfig::new(url.as_str().parse().unwrap(), format!("operator-{number}"), "anvil".to_owned());
+fn panel(chain: &devnet::Chain, urls: &[(Url, Option<Url>)]) -> Arc<Panel> {
+    let seat = |(number, (url, ws)): (usize, &(Url, Option<Url>))| {
+        let operator = format!("operator-{number}");
+        let mut config = SeatConfig::new(url.as_str().parse().unwrap(), operator, "anvil".to_owned());
+        config.ws = ws.as_ref().map(|ws| RedactedUrl::web_socket(ws.as_str()).unwrap());
         Arc::new(Seat::try_new(chain.name(), config).unwrap())
     };
     let seats: Vec<_> = urls.iter().enumerate().map(seat).collect();
@@ -194,7 +199,7 @@ fn submitter(chain: &devnet::Chain, store: &Store) -> EvmSubmitter {
         resend_after: Duration::from_secs(60),
         expiry_margin: Duration::from_secs(30),
     };
-    let panel = panel(chain, std::slice::from_ref(chain.url()));
+    let panel = panel(chain, &[(chain.url().clone(), None)]);
     let (sender, outbox) = (signer(&keys::submitter(0)), Arc::clone(&store.outbox));
     EvmSubmitter::new(panel, config, sender, outbox, Arc::new(SystemClock::new()))
 }

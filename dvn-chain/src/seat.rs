@@ -1,6 +1,7 @@
 //! One endpoint of a chain. It is asked, it is never believed alone, and its URL is never printed.
 
 mod error;
+pub(crate) mod push;
 mod url;
 mod wire;
 
@@ -30,6 +31,8 @@ use crate::call::Call;
 pub struct SeatConfig {
     /// Where it listens; may hold a key.
     pub url: RedactedUrl,
+    /// Where it pushes new heads, if it does; may hold a key. What is pushed says when to ask and nothing else.
+    pub ws: Option<RedactedUrl>,
     /// Who runs it.
     pub operator: String,
     /// The client software's family, such as `geth`.
@@ -43,11 +46,11 @@ pub struct SeatConfig {
 }
 
 impl SeatConfig {
-    /// A seat with the usual timeouts and without extra headers.
+    /// A seat with the usual timeouts, without pushed heads and without extra headers.
     #[must_use]
     pub const fn new(url: RedactedUrl, operator: String, client: String) -> Self {
         let (timeout, connect_timeout) = (Duration::from_secs(10), Duration::from_secs(3));
-        Self { url, operator, client, timeout, connect_timeout, headers: Vec::new() }
+        Self { url, ws: None, operator, client, timeout, connect_timeout, headers: Vec::new() }
     }
 }
 
@@ -56,6 +59,7 @@ impl fmt::Debug for SeatConfig {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("SeatConfig")
             .field("url", &self.url)
+            .field("ws", &self.ws)
             .field("operator", &self.operator)
             .field("client", &self.client)
             .field("timeout", &self.timeout)
@@ -87,6 +91,7 @@ pub struct Seat {
     config: SeatConfig,
     chain: String,
     label: String,
+    headers: HeaderMap,
     http: reqwest::Client,
     next_id: AtomicU64,
     takes_batches: AtomicBool,
@@ -103,10 +108,11 @@ impl Seat {
     /// # Errors
     /// [`SeatSetupError`].
     pub fn try_new(chain: &str, config: SeatConfig) -> Result<Self, SeatSetupError> {
+        let headers = headers(&config)?;
         let http = reqwest::Client::builder()
             .timeout(config.timeout)
             .connect_timeout(config.connect_timeout)
-            .default_headers(headers(&config)?)
+            .default_headers(headers.clone())
             // Neither a redirect nor the environment may choose who answers in a seat's place.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -116,7 +122,7 @@ impl Seat {
         let (takes_batches, is_slow) = (AtomicBool::new(true), AtomicBool::new(false));
         let (next_id, head, breaks) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
         let chain = chain.to_owned();
-        Ok(Self { config, chain, label, http, next_id, takes_batches, head, breaks, is_slow })
+        Ok(Self { config, chain, label, headers, http, next_id, takes_batches, head, breaks, is_slow })
     }
 
     /// Host and port: the seat's name in logs, errors and metrics.
@@ -159,6 +165,16 @@ impl Seat {
         };
         self.count(method, answer.as_ref().err());
         answer
+    }
+
+    /// Where it pushes new heads.
+    pub(crate) const fn ws(&self) -> Option<&RedactedUrl> {
+        self.config.ws.as_ref()
+    }
+
+    /// The chain's name, for labels.
+    pub(crate) fn chain(&self) -> &str {
+        &self.chain
     }
 
     /// Whether it let somebody wait, and has answered nothing since: then others are asked first.

@@ -2,13 +2,11 @@
 
 mod blooms;
 mod cover;
+mod pace;
+mod pushed;
 mod scan;
 
-use std::{
-    ops::RangeInclusive,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use dvn_core::{
@@ -16,8 +14,9 @@ use dvn_core::{
     ids::BlockNumber,
     ports::{Chain, ChainSource, Head, Scan},
 };
-use tokio::time::Instant;
+use tokio::time::sleep_until;
 
+use self::{pace::Pace, pushed::Pushed};
 use crate::{
     panel::PanelError,
     range::Stride,
@@ -30,8 +29,8 @@ use crate::{
 pub struct EvmSource {
     reader: Arc<EvmReader>,
     stride: Stride,
-    /// When heads were asked for last, whoever waited for them then.
-    polled: Mutex<Option<Instant>>,
+    pace: Pace,
+    pushed: Pushed,
 }
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -42,7 +41,9 @@ impl EvmSource {
     #[must_use]
     pub fn new(reader: Arc<EvmReader>) -> Self {
         let stride = Stride::new(reader.config.log_range);
-        Self { reader, stride, polled: Mutex::default() }
+        let pace = pace_of(&reader);
+        let pushed = Pushed::new(Arc::clone(&reader.panel), reader.config.block_time);
+        Self { reader, stride, pace, pushed }
     }
 
     /// A hint decides nothing, so that a dissent about one is no more than a missing answer.
@@ -62,26 +63,39 @@ impl EvmSource {
         ChainSourceError::new(kind).chain(&chain.name).shown_by(evidence).caused_by(error)
     }
 
-    /// Once a block, since more often finds the same block again. Where blooms prove nothing, logs and the final block before
-    /// are asked for beside the heads; then eight blocks share three rounds of questions, so that an idle block costs as much.
-    fn poll_interval(&self) -> Duration {
-        let thirds: u32 = if self.reader.headers.is_some() { 3 } else { 8 };
-        let interval = self.reader.config.block_time.saturating_mul(thirds).checked_div(3);
-        interval.unwrap_or(LONGEST_POLL).clamp(SHORTEST_POLL, LONGEST_POLL)
-    }
-
-    /// Sleeps until the next question about heads is due.
-    async fn until_due(&self) {
-        let polled = *self.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(due) = polled.and_then(|polled| polled.checked_add(self.poll_interval())) {
-            tokio::time::sleep_until(due).await;
+    /// Sleeps until the next question about heads is due: by the clock, or because enough seats pushed a new one.
+    async fn until_due(&self, seen: Head) {
+        self.pushed.start();
+        let by_clock = async {
+            if let Some(due) = self.pace.due(self.pushed.level().is_some()) {
+                sleep_until(due).await;
+            }
+        };
+        let by_push = async {
+            self.pushed.news(|level| self.pace.is_news(level, seen.latest)).await;
+            sleep_until(self.pace.admitted()).await;
+        };
+        tokio::select! {
+            () = by_clock => {}
+            () = by_push => {}
         }
     }
 
     async fn poll(&self) -> Result<Head, ChainSourceError> {
-        *self.polled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.reader.poll().await.map_err(|it| self.head_error(it))
+        let pushed = self.pushed.level();
+        self.pace.begin(pushed);
+        let head = self.reader.poll().await.map_err(|it| self.head_error(it))?;
+        self.pace.end(pushed, head.latest);
+        Ok(head)
     }
+}
+
+/// Once a block, since more often finds the same block again. Where blooms prove nothing, logs and the final block before are
+/// asked for beside the heads; then eight blocks share three rounds of questions, so that an idle block costs as much.
+fn pace_of(reader: &EvmReader) -> Pace {
+    let (thirds, stride) = if reader.headers.is_some() { (3, 1) } else { (8, 3) };
+    let interval = reader.config.block_time.saturating_mul(thirds).checked_div(3).unwrap_or(LONGEST_POLL);
+    Pace::new(interval.clamp(SHORTEST_POLL, LONGEST_POLL), stride)
 }
 
 #[async_trait]
@@ -99,7 +113,7 @@ impl ChainSource for EvmSource {
             };
         };
         loop {
-            self.until_due().await;
+            self.until_due(seen).await;
             let head = self.poll().await?;
             if head != seen {
                 return Ok(head);

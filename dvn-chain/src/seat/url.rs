@@ -13,6 +13,9 @@ pub enum UrlError {
     /// Not HTTP.
     #[error("not an http or https URL with a host")]
     Scheme,
+    /// Not a WebSocket.
+    #[error("not a ws or wss URL with a host")]
+    WebSocketScheme,
 }
 
 /// A URL that may hold a key, in its path, query or user part. Prints as scheme and host only.
@@ -25,6 +28,16 @@ const MOST_TEXT: usize = 300;
 const SHORTEST_KEY: usize = 6;
 
 impl RedactedUrl {
+    /// The URL of a WebSocket, `ws` or `wss`.
+    ///
+    /// # Errors
+    /// [`UrlError`]; it never shows the text.
+    pub fn web_socket(text: &str) -> Result<Self, UrlError> {
+        let url = Url::parse(text).map_err(|_| UrlError::Syntax)?;
+        let is_web_socket = matches!(url.scheme(), "ws" | "wss") && url.has_host();
+        if is_web_socket { Ok(Self(url)) } else { Err(UrlError::WebSocketScheme) }
+    }
+
     /// The whole URL, for connecting and nothing else.
     pub(crate) const fn expose(&self) -> &Url {
         &self.0
@@ -120,6 +133,9 @@ mod tests {
     fn only_http_is_taken_and_the_text_is_not_shown() {
         assert_eq!("ws://node/KEYKEYKEY".parse::<RedactedUrl>(), Err(UrlError::Scheme));
         assert_eq!("node/KEYKEYKEY".parse::<RedactedUrl>(), Err(UrlError::Syntax));
+        assert_eq!(RedactedUrl::web_socket("http://node/KEYKEYKEY"), Err(UrlError::WebSocketScheme));
+        let pushed = RedactedUrl::web_socket("wss://user:hunter22@node.example/KEYKEYKEY").unwrap();
+        assert_eq!(format!("{pushed} {pushed:?}"), "wss://node.example wss://node.example");
         assert!(!UrlError::Syntax.to_string().contains("KEYKEYKEY"));
     }
 }

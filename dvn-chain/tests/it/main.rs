@@ -22,6 +22,7 @@ mod omission;
 mod preflight;
 mod proof;
 mod proxied;
+mod pushed;
 mod recovery;
 mod seat;
 mod source;

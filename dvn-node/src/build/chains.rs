@@ -149,14 +149,12 @@ fn finished(network: &Network, panel: Result<Panel, PanelSetupError>) -> Result<
 }
 
 fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {
-    let url = seat
-        .url
-        .expose()
-        .as_str()
-        .parse::<RedactedUrl>()
-        .map_err(|source| ChainError::Url { chain: chain.to_owned(), source })?;
+    let unusable = |source| ChainError::Url { chain: chain.to_owned(), source };
+    let url = seat.url.expose().as_str().parse::<RedactedUrl>().map_err(unusable)?;
+    let ws = seat.ws.as_ref().map(|ws| RedactedUrl::web_socket(ws.expose().as_str())).transpose().map_err(unusable)?;
     let client = seat.client.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut config = SeatConfig::new(url, seat.operator.clone(), client);
+    config.ws = ws;
     config.headers =
         seat.headers.iter().map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect();
     let seat = Seat::try_new(chain, config);

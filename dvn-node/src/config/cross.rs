@@ -35,6 +35,7 @@ pub(super) fn check(reader: &Reader<'_>, sources: &[SourceDraft], targets: &[Tar
     check_unique(reader, &target_networks);
     check_agreement(reader, &source_networks, &target_networks);
     check_path(reader, &source_networks, &target_networks);
+    check_pushes(reader, &source_networks, &target_networks);
     check_senders(reader, targets, hsm);
 }
 
@@ -84,6 +85,17 @@ fn check_path(reader: &Reader<'_>, sources: &[&Draft], targets: &[&Draft]) {
         && source.eid == target.eid
     {
         reader.problem(&target.place, "the only source and the only target are one chain: there is no path to serve");
+    }
+}
+
+/// Targets are looked at by the clock alone.
+fn check_pushes(reader: &Reader<'_>, sources: &[&Draft], targets: &[&Draft]) {
+    for target in targets.iter().filter(|target| !sources.iter().any(|source| source.name == target.name)) {
+        if let Given::Is(rpc) = &target.rpc
+            && rpc.seats.iter().any(|seat| seat.ws.is_some())
+        {
+            reader.warning(&target.place.below("rpc"), "`ws` has no effect: pushed heads are used for sources alone");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Rpc {
 pub struct Seat {
     /// Where it answers JSON-RPC over HTTP.
     pub url: SecretUrl,
-    /// Where it pushes new heads.
+    /// Where it pushes new heads; a source chain's seats alone are followed.
     pub ws: Option<SecretUrl>,
     /// Who runs it; `self` for the DVN's operator.
     pub operator: String,
@@ -164,17 +164,12 @@ fn read_seat(field: &Field<'_>) -> Option<(Seat, bool)> {
     let headers = section.optional("headers_env");
     let headers = headers.map_or(Some(Headers::default()), |field| field.variable_parsed(Headers::parse));
     let audits = section.optional("role").map_or(Some(false), |field| field.parsed(scalar::choice(ROLES)));
-    if !matches!(ws, Given::Absent) {
-        warn_of_idle(&section);
+    if audits == Some(true) && !matches!(ws, Given::Absent) {
+        let message = "has no effect: a seat that audits is not followed, so it need not push heads";
+        section.reader.warning(&section.place_at("ws"), message);
     }
     section.finish();
     Some((Seat { url: url.ok()?, ws: ws.ok(), operator: operator?, client, headers: headers? }, audits?))
-}
-
-/// What is valid, but has no effect yet: nobody should rely on it.
-fn warn_of_idle(seat: &Section<'_>) {
-    seat.reader
-        .warning(&seat.place_at("ws"), "pushed heads are not used in this build: the seat is polled at its `url`");
 }
 
 /// Two seats at one endpoint are one; two operators at one host are one.

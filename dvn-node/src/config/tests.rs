@@ -101,13 +101,26 @@ fn what_has_no_effect_is_warned_of() {
     assert_eq!(
         warnings,
         [
-            "line 20: source_chains.ethereum.rpc.seats[0].ws: pushed heads are not used in this build: the seat is polled at its `url`",
             "line 98: signing.journal_mirror: /var/lib/dvn/journal.head is inside `service.data_dir`: a copy of the folder that is put back brings both back, and nobody sees that signatures are forgotten; keep it on another disk",
             "line 99: signing.quorum: with a quorum of 1 nothing fences a second host with the same key and a journal of its own: make sure that there is none, standbys included",
             "line 34: source_chains.arbitrum.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
             "line 47: source_chains.conflux.rpc: no seat has `role: audit`: what is attested is looked at again by the seats that voted on it, two minutes later",
         ]
     );
+}
+
+#[test]
+fn pushed_heads_are_for_the_voting_seats_of_sources() {
+    let warned = |seat: &str, of: &str| {
+        let from = format!("operator: {seat}");
+        let text = PRODUCTION.replace(&from, &format!("{from}, ws: \"wss://node.example/s3cret\""));
+        assert_ne!(text, PRODUCTION, "{seat}");
+        let warnings: Vec<_> = Config::parse(&text, &env()).unwrap().warnings.iter().map(ToString::to_string).collect();
+        assert!(!warnings.concat().contains("s3cret"), "{warnings:?}");
+        warnings.iter().any(|warning| warning.contains(of))
+    };
+    assert!(warned("third", "source_chains.ethereum.rpc.seats[4].ws: has no effect"));
+    assert!(!warned("acme", "has no effect"));
 }
 
 #[test]
