@@ -38,7 +38,7 @@ pub use auditor::EvmAuditor;
 pub use panel::{Absence, Panel, PanelError, PanelSetupError};
 pub use profile::{ChainClass, Finality, GasRules, Profile};
 pub use reader::{EvmReader, SourceConfig, SourceContracts};
-pub use seat::{RedactedUrl, Seat, SeatConfig, SeatError, SeatSetupError, UrlError};
+pub use seat::{RedactedUrl, Seat, SeatConfig, SeatError, SeatLimits, SeatSetupError, UrlError};
 pub use source::EvmSource;
 pub use submit::{EvmSubmitter, FeeCaps, SubmitterConfig};
 pub use verifier::EvmVerifier;

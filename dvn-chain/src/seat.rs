@@ -1,26 +1,32 @@
 //! One endpoint of a chain. It is asked, it is never believed alone, and its URL is never printed.
 
 mod error;
+mod limits;
 pub(crate) mod push;
 mod url;
 mod wire;
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use alloy::primitives::U64;
-use dvn_core::ids::BlockNumber;
+use dvn_core::{ids::BlockNumber, ports::Clock};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
+use self::limits::Meter;
 pub(crate) use self::wire::Told;
 pub use self::{
     error::SeatError,
+    limits::SeatLimits,
     url::{RedactedUrl, UrlError},
 };
 use crate::call::Call;
@@ -43,14 +49,25 @@ pub struct SeatConfig {
     pub connect_timeout: Duration,
     /// Extra headers of every request; values may be secret.
     pub headers: Vec<(String, String)>,
+    /// How much it may be asked.
+    pub limits: SeatLimits,
 }
 
 impl SeatConfig {
-    /// A seat with the usual timeouts, without pushed heads and without extra headers.
+    /// A seat with the usual timeouts, without pushed heads, extra headers or limits.
     #[must_use]
     pub const fn new(url: RedactedUrl, operator: String, client: String) -> Self {
         let (timeout, connect_timeout) = (Duration::from_secs(10), Duration::from_secs(3));
-        Self { url, ws: None, operator, client, timeout, connect_timeout, headers: Vec::new() }
+        Self {
+            url,
+            ws: None,
+            operator,
+            client,
+            timeout,
+            connect_timeout,
+            headers: Vec::new(),
+            limits: SeatLimits { rate: None, burst: None, daily_budget: None },
+        }
     }
 }
 
@@ -65,6 +82,7 @@ impl fmt::Debug for SeatConfig {
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("headers", &headers)
+            .field("limits", &self.limits)
             .finish()
     }
 }
@@ -93,6 +111,7 @@ pub struct Seat {
     label: String,
     headers: HeaderMap,
     http: reqwest::Client,
+    meter: Meter,
     next_id: AtomicU64,
     takes_batches: AtomicBool,
     head: AtomicU64,
@@ -121,8 +140,15 @@ impl Seat {
         let label = config.url.host();
         let (takes_batches, is_slow) = (AtomicBool::new(true), AtomicBool::new(false));
         let (next_id, head, breaks) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        let chain = chain.to_owned();
-        Ok(Self { config, chain, label, headers, http, next_id, takes_batches, head, breaks, is_slow })
+        let (chain, meter) = (chain.to_owned(), Meter::new(config.limits));
+        Ok(Self { config, chain, label, headers, http, meter, next_id, takes_batches, head, breaks, is_slow })
+    }
+
+    /// Counts days by this clock and not by the operating system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.meter.with_clock(clock);
+        self
     }
 
     /// Host and port: the seat's name in logs, errors and metrics.
@@ -159,7 +185,7 @@ impl Seat {
     pub(crate) async fn told<T: DeserializeOwned>(&self, call: Call) -> Result<Told<T>, SeatError> {
         let (method, id) = (call.method, self.ids(1));
         let most = wire::cap(std::slice::from_ref(&call));
-        let answer = match self.post(wire::single(id, &call), most).await {
+        let answer = match self.post(wire::single(id, &call), 1, most).await {
             Ok(reply) => wire::read_told(id, reply).map_err(|it| it.scrubbed(&self.config.url)),
             Err(error) => Err(error),
         };
@@ -204,7 +230,8 @@ impl Seat {
         let methods: Vec<&'static str> = calls.iter().map(|call| call.method).collect();
         let id = self.ids(calls.len());
         let (body, most) = (wire::batch(id, &calls), wire::cap(&calls));
-        let answers = match self.post(body, most).await.and_then(|reply| wire::read_batch(id, methods.len(), reply)) {
+        let reply = self.post(body, methods.len(), most).await;
+        let answers = match reply.and_then(|reply| wire::read_batch(id, methods.len(), reply)) {
             Ok(Some(answers)) => answers,
             Ok(None) => {
                 let answers = self.one_by_one(calls).await;
@@ -248,11 +275,16 @@ impl Seat {
     async fn single<T: DeserializeOwned>(&self, call: Call) -> Result<T, SeatError> {
         let id = self.ids(1);
         let most = wire::cap(std::slice::from_ref(&call));
-        let reply = self.post(wire::single(id, &call), most).await?;
+        let reply = self.post(wire::single(id, &call), 1, most).await?;
         wire::read_single(id, reply).map_err(|it| it.scrubbed(&self.config.url))
     }
 
-    async fn post(&self, body: Value, most: usize) -> Result<wire::Reply, SeatError> {
+    async fn post(&self, body: Value, calls: usize, most: usize) -> Result<wire::Reply, SeatError> {
+        let admitted = self.meter.admit(calls).await;
+        if let Some(left) = self.meter.left() {
+            gauge_left(&self.chain, &self.label, left);
+        }
+        admitted?;
         let request = self.http.post(self.config.url.expose().clone()).json(&body);
         wire::send(request, most).await.map_err(|it| it.scrubbed(&self.config.url))
     }
@@ -276,6 +308,12 @@ impl fmt::Debug for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seat").field("chain", &self.chain).field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of a number of calls below 2^53")]
+fn gauge_left(chain: &str, label: &str, left: u64) {
+    let labels = [("chain", chain.to_owned()), ("seat", label.to_owned())];
+    metrics::gauge!("dvn_rpc_budget_left", &labels).set(left as f64);
 }
 
 fn headers(config: &SeatConfig) -> Result<HeaderMap, SeatSetupError> {

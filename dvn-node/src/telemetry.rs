@@ -177,6 +177,7 @@ fn describe() {
     describe_gauge!("dvn_source_degraded", "1 while too few seats answer to follow a source chain, else 0.");
     describe_gauge!("dvn_source_cooling_down", "1 while a source is followed again and not verified yet, else 0.");
     describe_gauge!("dvn_target_degraded", "1 while a target chain cannot be read or written, else 0.");
+    describe_gauge!("dvn_rpc_budget_left", "Calls that a seat's daily_budget still allows today.");
     describe_gauge!("dvn_head_subscriptions", "1 while a source's seat pushes its new heads, else 0.");
     describe_counter!("dvn_pushed_heads_total", "New heads that a source's seat pushed.");
     describe_counter!("dvn_head_subscriptions_lost_total", "Subscriptions to new heads that ended, by reason.");

@@ -32,6 +32,9 @@ pub enum SeatError {
     /// It sent more than the call may return.
     #[error("answer is longer than {0} bytes")]
     TooLong(usize),
+    /// It was not asked: the calls that its daily budget allows are used up until midnight UTC.
+    #[error("daily budget of {0} calls is used up until midnight UTC")]
+    Budget(u64),
     /// It answers for another chain than the configured one.
     #[error("is on another chain: {0}")]
     Foreign(String),
@@ -65,6 +68,7 @@ impl SeatError {
             Self::Http(_) => "http",
             Self::Node { .. } => "error",
             Self::Malformed(_) | Self::TooLong(_) => "malformed",
+            Self::Budget(_) => "budget",
             Self::Foreign(_) => "foreign_chain",
             Self::Regressed { .. } => "finality_regress",
         }
@@ -141,7 +145,12 @@ impl SeatError {
 
     pub(super) fn scrubbed(self, url: &RedactedUrl) -> Self {
         match self {
-            Self::Timeout | Self::Http(_) | Self::TooLong(_) | Self::Foreign(_) | Self::Regressed { .. } => self,
+            Self::Timeout
+            | Self::Http(_)
+            | Self::TooLong(_)
+            | Self::Budget(_)
+            | Self::Foreign(_)
+            | Self::Regressed { .. } => self,
             Self::Connection(text) => Self::Connection(url.scrub(&text)),
             Self::Node { code, message, data } => Self::Node { code, message: url.scrub(&message), data },
             Self::Malformed(text) => Self::Malformed(url.scrub(&text)),

@@ -63,9 +63,10 @@ pub(crate) struct Check {
 
 impl Panels {
     pub(crate) fn set_up(config: &Config) -> Result<Self, ChainError> {
-        let sources = config.sources.iter().map(|source| panel(&source.network)).collect::<Result<_, _>>()?;
-        let audits = config.sources.iter().map(|source| audit_panel(&source.network)).collect::<Result<_, _>>()?;
-        let targets = config.targets.iter().map(|target| panel(&target.network)).collect::<Result<_, _>>()?;
+        let mut seats = Seats::default();
+        let sources = config.sources.iter().map(|it| panel(&it.network, &mut seats)).collect::<Result<_, _>>()?;
+        let audits = config.sources.iter().map(|it| audit_panel(&it.network, &mut seats)).collect::<Result<_, _>>()?;
+        let targets = config.targets.iter().map(|it| panel(&it.network, &mut seats)).collect::<Result<_, _>>()?;
         Ok(Self { sources, audits, targets })
     }
 
@@ -121,20 +122,36 @@ fn target_check(target: &config::Target, panel: &Arc<Panel>) -> Check {
     Check { path, panel: Arc::clone(panel), expected, signer_path }
 }
 
-fn panel(network: &Network) -> Result<Arc<Panel>, ChainError> {
+/// The seats of each chain. One that is a source and a target asks through the same ones, since what a seat allows and how it
+/// fares is one matter.
+#[derive(Default)]
+struct Seats<'a>(Vec<(&'a str, &'a config::Seat, Arc<Seat>)>);
+
+impl<'a> Seats<'a> {
+    fn of(&mut self, chain: &'a str, wanted: &'a config::Seat) -> Result<Arc<Seat>, ChainError> {
+        if let Some((_, _, seat)) = self.0.iter().find(|(of, known, _)| *of == chain && *known == wanted) {
+            return Ok(Arc::clone(seat));
+        }
+        let seat = seat(chain, wanted)?;
+        self.0.push((chain, wanted, Arc::clone(&seat)));
+        Ok(seat)
+    }
+}
+
+fn panel<'a>(network: &'a Network, all: &mut Seats<'a>) -> Result<Arc<Panel>, ChainError> {
     let name = &network.name;
-    let seats = network.rpc.seats.iter().map(|it| seat(name, it)).collect::<Result<Vec<_>, _>>()?;
+    let seats = network.rpc.seats.iter().map(|it| all.of(name, it)).collect::<Result<Vec<_>, _>>()?;
     let panel = Panel::try_new(named(network), seats, network.rpc.threshold);
     finished(network, panel.and_then(|it| it.with_quotas(network.rpc.quotas)))
 }
 
 /// Seats that audit agree as voting ones do by default: as many as are safe while fewer than a third of them lie.
-fn audit_panel(network: &Network) -> Result<Option<Arc<Panel>>, ChainError> {
+fn audit_panel<'a>(network: &'a Network, all: &mut Seats<'a>) -> Result<Option<Arc<Panel>>, ChainError> {
     let audit = &network.rpc.audit;
     let Ok(threshold) = Threshold::try_new(audit.len(), Threshold::safe(audit.len())) else {
         return Ok(None);
     };
-    let seats = audit.iter().map(|it| seat(&network.name, it)).collect::<Result<Vec<_>, _>>()?;
+    let seats = audit.iter().map(|it| all.of(&network.name, it)).collect::<Result<Vec<_>, _>>()?;
     finished(network, Panel::try_new(named(network), seats, threshold)).map(Some)
 }
 
@@ -154,7 +171,7 @@ fn seat(chain: &str, seat: &config::Seat) -> Result<Arc<Seat>, ChainError> {
     let ws = seat.ws.as_ref().map(|ws| RedactedUrl::web_socket(ws.expose().as_str())).transpose().map_err(unusable)?;
     let client = seat.client.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut config = SeatConfig::new(url, seat.operator.clone(), client);
-    config.ws = ws;
+    (config.ws, config.limits) = (ws, seat.limits);
     config.headers =
         seat.headers.iter().map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect();
     let seat = Seat::try_new(chain, config);

@@ -1,5 +1,10 @@
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    num::{NonZeroU32, NonZeroU64},
+};
 
+use dvn_chain::SeatLimits;
 use dvn_core::quorum::{Quotas, Threshold};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,6 +42,8 @@ pub struct Seat {
     pub client: Option<String>,
     /// Sent with every request.
     pub headers: Headers,
+    /// How much it may be asked.
+    pub limits: SeatLimits,
 }
 
 /// HTTP headers, whose values are secret.
@@ -119,7 +126,14 @@ impl Given<Rpc> {
 }
 
 fn single(url: SecretUrl) -> Option<Rpc> {
-    let seat = Seat { url, ws: None, operator: OWN.to_owned(), client: None, headers: Headers::default() };
+    let seat = Seat {
+        url,
+        ws: None,
+        operator: OWN.to_owned(),
+        client: None,
+        headers: Headers::default(),
+        limits: SeatLimits::default(),
+    };
     let threshold = Threshold::try_new(1, 1).ok()?;
     Some(Rpc { threshold, quotas: Quotas::default(), seats: vec![seat], audit: Vec::new() })
 }
@@ -168,8 +182,26 @@ fn read_seat(field: &Field<'_>) -> Option<(Seat, bool)> {
         let message = "has no effect: a seat that audits is not followed, so it need not push heads";
         section.reader.warning(&section.place_at("ws"), message);
     }
+    let limits = read_limits(&mut section);
     section.finish();
-    Some((Seat { url: url.ok()?, ws: ws.ok(), operator: operator?, client, headers: headers? }, audits?))
+    Some((
+        Seat { url: url.ok()?, ws: ws.ok(), operator: operator?, client, headers: headers?, limits: limits? },
+        audits?,
+    ))
+}
+
+/// What the seat's contract allows.
+fn read_limits(section: &mut Section<'_>) -> Option<SeatLimits> {
+    let mut number = |key: &str, most: u64| {
+        section.optional(key).map_or(Some(None), |field| field.parsed(scalar::number(1..=most)).map(Some))
+    };
+    let rate = number("rate", 100_000)?.and_then(|it| NonZeroU32::new(u32::try_from(it).ok()?));
+    let burst = number("burst", 100_000)?.and_then(|it| NonZeroU32::new(u32::try_from(it).ok()?));
+    let daily_budget = number("daily_budget", u64::MAX)?.and_then(NonZeroU64::new);
+    if burst.is_some() && rate.is_none() {
+        section.problem_at("burst", "is nothing without `rate`: say how many calls a second the seat may be asked");
+    }
+    Some(SeatLimits { rate, burst, daily_budget })
 }
 
 /// Two seats at one endpoint are one; two operators at one host are one.
@@ -253,6 +285,7 @@ mod tests {
             operator: operator.to_owned(),
             client: client.map(str::to_owned),
             headers: Headers::default(),
+            limits: SeatLimits::default(),
         }
     }
 

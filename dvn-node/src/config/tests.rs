@@ -124,6 +124,25 @@ fn pushed_heads_are_for_the_voting_seats_of_sources() {
 }
 
 #[test]
+fn limits_of_seats_are_read_and_checked() {
+    let with = |limits: &str| PRODUCTION.replace("operator: acme", &format!("operator: acme, {limits}"));
+    let config = Config::parse(&with("rate: 25, burst: 50, daily_budget: 1000000"), &env()).unwrap();
+    let rpc = &config.sources[0].network.rpc;
+    let limits = rpc.seats[2].limits;
+    assert_eq!(limits.rate.map(u32::from), Some(25));
+    assert_eq!(limits.burst.map(u32::from), Some(50));
+    assert_eq!(limits.daily_budget.map(u64::from), Some(1_000_000));
+    assert_eq!(rpc.seats[0].limits, dvn_chain::SeatLimits::default());
+    let seat = "source_chains.ethereum.rpc.seats[2]";
+    for (limits, problem) in
+        [("rate: 0", "rate"), ("daily_budget: 0", "daily_budget"), ("burst: 5", "burst: is nothing")]
+    {
+        let problems = problems(&with(limits));
+        assert!(problems.iter().any(|it| it.contains(&format!("{seat}.{problem}"))), "{problems:?}");
+    }
+}
+
+#[test]
 fn the_journals_mirror_is_in_the_data_folder_unless_it_is_put_elsewhere() {
     let config = production();
     assert_eq!(config.signing.journal_mirror, PathBuf::from("/var/lib/dvn/journal.head"));
