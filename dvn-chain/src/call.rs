@@ -101,6 +101,17 @@ impl Call {
         Self { method: "eth_getTransactionCount", params: json!([of, "latest"]) }
     }
 
+    /// A view function now.
+    pub(crate) fn view_now(to: Address, call: &impl SolCall) -> Self {
+        let data = Bytes::from(call.abi_encode());
+        Self { method: "eth_call", params: json!([{ "to": to, "data": data }, "latest"]) }
+    }
+
+    /// A call that is tried and not made, now and in somebody's name.
+    pub(crate) fn trial(from: Address, to: Address, data: &Bytes) -> Self {
+        Self { method: "eth_call", params: json!([{ "from": from, "to": to, "data": data }, "latest"]) }
+    }
+
     pub(crate) fn estimate_gas(from: Address, to: Address, data: &Bytes) -> Self {
         Self { method: "eth_estimateGas", params: json!([{ "from": from, "to": to, "data": data }]) }
     }
@@ -156,7 +167,7 @@ impl Answers {
         }
     }
 
-    fn raw(&mut self) -> Result<Value, SeatError> {
+    pub(crate) fn raw(&mut self) -> Result<Value, SeatError> {
         self.0.next().unwrap_or_else(|| Err(SeatError::malformed("batch answer is too short")))
     }
 }

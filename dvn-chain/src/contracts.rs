@@ -85,6 +85,7 @@ sol! {
         function quorum() external view returns (uint64);
         function signers(address signer) external view returns (bool);
         function hasRole(bytes32 role, address account) external view returns (bool);
+        function verifySignatures(bytes32 hash, bytes signatures) external view returns (bool valid, uint8 error);
         function execute(ExecuteParam[] params) external;
     }
 }
@@ -126,6 +127,7 @@ mod tests {
             (Dvn::vidCall::SELECTOR, 0xcf34_c768),
             (Dvn::quorumCall::SELECTOR, 0x1703_a018),
             (Dvn::signersCall::SELECTOR, 0x736c_0d5b),
+            (Dvn::verifySignaturesCall::SELECTOR, 0xc7a8_23e0),
             (Uln::getUlnConfigCall::SELECTOR, 0x43ea_4fa9),
             (ReceiveUln::hashLookupCall::SELECTOR, 0x3c78_2a52),
             (Endpoint::eidCall::SELECTOR, 0x416e_cebf),

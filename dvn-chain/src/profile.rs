@@ -44,6 +44,10 @@ pub struct GasRules {
     pub margin_percent: u64,
     /// Least gas limit per byte of calldata; 0 where the chain has no such rule.
     pub least_per_calldata_byte: u64,
+    /// What a storage slot that was empty costs.
+    pub new_slot: u64,
+    /// The most that a limit may be, in percent of an estimate, where unused gas is paid for as well.
+    pub most_percent: Option<u64>,
     /// Whether a priority fee buys anything.
     pub tips: bool,
     /// Whether transactions are of the legacy type even where blocks have a base fee.
@@ -115,26 +119,55 @@ impl ChainClass {
     }
 
     const fn gas(self) -> GasRules {
-        let usual = GasRules { margin_percent: 15, least_per_calldata_byte: 0, tips: true, legacy: false };
+        let usual = GasRules {
+            margin_percent: 15,
+            least_per_calldata_byte: 0,
+            new_slot: 20_000,
+            most_percent: None,
+            tips: true,
+            legacy: false,
+        };
         match self {
             // The estimate holds the L1 data fee, which moves until inclusion; the sequencer ignores tips.
             Self::Arbitrum => GasRules { margin_percent: 20, tips: false, ..usual },
             // Three quarters of the limit are charged even if unused; CIP-130 asks for 100 gas a calldata byte.
-            Self::Conflux => GasRules { margin_percent: 10, least_per_calldata_byte: 100, ..usual },
+            Self::Conflux => GasRules {
+                margin_percent: 10,
+                least_per_calldata_byte: 100,
+                new_slot: 40_000,
+                most_percent: Some(133),
+                ..usual
+            },
             Self::Ethereum | Self::OpStack | Self::Polygon | Self::Bsc | Self::Generic => usual,
         }
     }
 }
 
 impl GasRules {
-    /// The gas limit for an estimate and a length of calldata.
+    /// The gas limit for an estimate, for what such a call is known to need at least, and for a length of calldata.
     #[must_use]
-    pub const fn limit(&self, estimate: u64, calldata: u64) -> u64 {
+    pub const fn limit(&self, estimate: u64, known: u64, calldata: u64) -> u64 {
         let margin = estimate.saturating_mul(self.margin_percent) / 100;
-        let with_margin = estimate.saturating_add(margin);
-        let least = calldata.saturating_mul(self.least_per_calldata_byte);
-        if with_margin > least { with_margin } else { least }
+        let limit = larger(estimate.saturating_add(margin), known);
+        let limit = match self.most_percent {
+            Some(percent) => smaller(limit, estimate.saturating_mul(percent) / 100),
+            None => limit,
+        };
+        larger(limit, calldata.saturating_mul(self.least_per_calldata_byte))
     }
+
+    /// The least gas limit for a length of calldata.
+    pub(crate) fn least(&self, calldata: usize) -> u64 {
+        u64::try_from(calldata).unwrap_or(u64::MAX).saturating_mul(self.least_per_calldata_byte)
+    }
+}
+
+const fn larger(one: u64, other: u64) -> u64 {
+    if one > other { one } else { other }
+}
+
+const fn smaller(one: u64, other: u64) -> u64 {
+    if one < other { one } else { other }
 }
 
 #[cfg(test)]
@@ -144,15 +177,22 @@ mod tests {
     #[test]
     fn conflux_pays_for_the_limit_so_the_margin_is_small_and_calldata_binds_on_batches() {
         let gas = ChainClass::Conflux.profile().gas;
-        assert_eq!(gas.limit(100_000, 740), 110_000);
-        assert_eq!(gas.limit(1_000_000, 13_508), 1_350_800);
+        assert_eq!(gas.limit(100_000, 0, 740), 110_000);
+        assert_eq!(gas.limit(1_000_000, 0, 13_508), 1_350_800);
     }
 
     #[test]
     fn arbitrum_has_no_tip_and_a_wide_margin() {
         let gas = ChainClass::Arbitrum.profile().gas;
         assert!(!gas.tips);
-        assert_eq!(gas.limit(100_000, 740), 120_000);
-        assert_eq!(ChainClass::Ethereum.profile().gas.limit(100_000, 740), 115_000);
+        assert_eq!(gas.limit(100_000, 0, 740), 120_000);
+        assert_eq!(ChainClass::Ethereum.profile().gas.limit(100_000, 0, 740), 115_000);
+    }
+
+    #[test]
+    fn an_estimate_that_settled_too_low_is_not_the_limit_and_conflux_stays_within_a_third() {
+        assert_eq!(ChainClass::Ethereum.profile().gas.limit(40_000, 81_000, 740), 81_000);
+        assert_eq!(ChainClass::Conflux.profile().gas.limit(90_000, 102_000, 740), 102_000);
+        assert_eq!(ChainClass::Conflux.profile().gas.limit(60_000, 102_000, 740), 79_800);
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct RpcBlock {
     pub(crate) parent_hash: Option<B256>,
     pub(crate) timestamp: U64,
     pub(crate) base_fee_per_gas: Option<U128>,
+    pub(crate) gas_limit: Option<U64>,
 }
 
 impl RpcBlock {

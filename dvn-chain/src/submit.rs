@@ -1,8 +1,10 @@
 //! Asks a destination what it knows and puts signed attestations on it.
 
+mod batch;
 mod broadcast;
 mod cancel;
 mod fees;
+mod forecast;
 mod history;
 mod lane;
 mod outcome;
@@ -11,7 +13,10 @@ mod transaction;
 mod view;
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,7 +29,7 @@ use dvn_core::{
     packet::Claim,
     ports::{
         Chain, Clock, Fence, Head, History, LaneId, Outbox, Settlement, SignedAttestation, Signer, SubmissionId,
-        Submitter,
+        Submitted, Submitter,
     },
     signature::Committee,
 };
@@ -83,6 +88,8 @@ pub struct EvmSubmitter {
     stride: Stride,
     /// Under which lease the outbox is written.
     fence: std::sync::Mutex<Option<Fence>>,
+    /// How many attestations fit in one transaction, as far as is known.
+    most_items: AtomicUsize,
 }
 
 impl EvmSubmitter {
@@ -96,12 +103,16 @@ impl EvmSubmitter {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let stride = Stride::new(config.log_range);
-        let fence = std::sync::Mutex::default();
-        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride, fence }
+        let (fence, most_items) = (std::sync::Mutex::default(), AtomicUsize::new(usize::MAX));
+        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride, fence, most_items }
     }
 
     fn fence(&self) -> Option<Fence> {
         self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_most_items(&self, most: usize) {
+        self.most_items.store(most, Ordering::Relaxed);
     }
 
     fn eid(&self) -> Eid {
@@ -147,9 +158,18 @@ impl Submitter for EvmSubmitter {
         view::view(&self.panel, &self.config, claim).await.map_err(|it| self.missing(&it))
     }
 
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError> {
         let mut memory = self.lane.lock().await;
         lane::submit(self, &mut memory, batch).await
+    }
+
+    fn most_items(&self) -> usize {
+        self.most_items.load(Ordering::Relaxed)
+    }
+
+    async fn has_room(&self) -> Result<bool, SubmitError> {
+        let open = self.outbox.open(self.lane_id()).await.map_err(|it| self.store(it))?;
+        Ok(open.len() < lane::MOST_OPEN)
     }
 
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {

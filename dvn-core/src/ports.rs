@@ -32,5 +32,5 @@ pub use records::{
 };
 pub use signer::Signer;
 pub use store::{JobStore, Observed, Store, Tally};
-pub use submitter::{Chain, Outcome, Settlement, SignedAttestation, Submitter};
+pub use submitter::{Chain, Outcome, Settlement, SignedAttestation, Submitted, Submitter};
 pub use verifier::{Observation, Verification, Verifier};

@@ -190,6 +190,14 @@ fn describe() {
         "dvn_foreign_transactions_total",
         "Nonces of a sender's account that transactions of somebody else used."
     );
+    describe_counter!(
+        "dvn_lane_failures_total",
+        "Rounds of a target's lane that failed, by kind; its work stays queued."
+    );
+    describe_counter!(
+        "dvn_refused_items_total",
+        "Attestations that were not sent since a simulation showed that they would have no effect."
+    );
     describe_gauge!("dvn_source_head_block", "Newest block of a source chain that enough seats have.");
     describe_gauge!("dvn_source_settled_block", "Newest final block of a source chain.");
     describe_gauge!("dvn_source_cursor_block", "Last block of a source chain whose assignments are all stored.");

@@ -1,13 +1,14 @@
 //! What to pay for gas: enough to be mined, never more than the operator allows. Pure but for the asking.
 
 use alloy::primitives::U128;
-use dvn_core::ids::ChainTime;
+use dvn_core::ids::{BlockNumber, ChainTime};
 
 use crate::{
     call::{Answers, Call},
     panel::{Panel, PanelError, median},
     profile::GasRules,
     rpc::RpcBlock,
+    seat::SeatError,
 };
 
 /// The most that may be paid for a unit of gas, in wei.
@@ -45,35 +46,66 @@ pub(super) struct AboveCap {
     pub(super) wanted: u128,
 }
 
-/// Prices are measurements, so the middle one counts: no minority of seats makes us overpay or get stuck.
+/// What one seat says about prices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quote {
+    base_fee: Option<u128>,
+    price: u128,
+    /// Nothing on nodes that lack the method: those without EIP-1559, and some with it.
+    tip: Option<u128>,
+    time: ChainTime,
+    /// Gas of a block, where the node says so.
+    pub(super) block_gas: Option<u64>,
+}
+
+/// What [`quote`] reads the answers of.
+pub(super) fn questions() -> [Call; 3] {
+    [Call::block_by_tag("latest"), Call::gas_price(), Call::priority_fee()]
+}
+
+/// One seat's quote, and its newest block.
+pub(super) fn quote(answers: &mut Answers) -> Result<(Quote, BlockNumber), SeatError> {
+    let block: RpcBlock = answers.next()?;
+    let price: U128 = answers.next()?;
+    let tip: Option<U128> = answers.next().ok();
+    let quote = Quote {
+        base_fee: block.base_fee_per_gas.map(|fee| fee.to()),
+        price: price.to(),
+        tip: tip.map(|tip| tip.to()),
+        time: ChainTime(block.timestamp.to()),
+        block_gas: block.gas_limit.map(|limit| limit.to()),
+    };
+    Ok((quote, block.number()))
+}
+
+/// The market alone.
 pub(super) async fn market(panel: &Panel, rules: GasRules) -> Result<Market, PanelError> {
     let ballot = panel
         .gather(|seat| async move {
-            let calls = vec![Call::block_by_tag("latest"), Call::gas_price(), Call::priority_fee()];
-            let mut answers = Answers::new(seat.batch(calls).await?);
-            let block: RpcBlock = answers.next()?;
-            let price: U128 = answers.next()?;
-            // Nodes without EIP-1559, and some with it, lack this method.
-            let tip: Option<U128> = answers.next().ok();
-            Ok(Some((block, price.to::<u128>(), tip.map(|tip| tip.to::<u128>()))))
+            let mut answers = Answers::new(seat.batch(Vec::from(questions())).await?);
+            quote(&mut answers).map(|(quote, _)| Some(quote))
         })
         .await;
-    let votes = || ballot.votes.iter().map(|vote| &vote.value);
     if !panel.suffices(&ballot.votes) {
         return Err(panel.missing("gas price", &ballot));
     }
-    let missing = || panel.missing("gas price", &ballot);
-    let base_fee = median(votes().map(|(block, ..)| block.base_fee_per_gas.map(|fee| fee.to::<u128>()))).flatten();
-    let price = median(votes().map(|(_, price, _)| *price)).ok_or_else(missing)?;
-    let time = median(votes().map(|(block, ..)| ChainTime(block.timestamp.to()))).ok_or_else(missing)?;
+    let quotes: Vec<Quote> = ballot.votes.iter().map(|vote| vote.value).collect();
+    agreed(&quotes, rules).ok_or_else(|| panel.missing("gas price", &ballot))
+}
+
+/// Prices are measurements, so the middle one counts: no minority of seats makes us overpay or get stuck. Nothing without any.
+pub(super) fn agreed(quotes: &[Quote], rules: GasRules) -> Option<Market> {
+    let base_fee = median(quotes.iter().map(|quote| quote.base_fee)).flatten();
+    let price = median(quotes.iter().map(|quote| quote.price))?;
+    let time = median(quotes.iter().map(|quote| quote.time))?;
     let tip = match base_fee {
         _ if !rules.tips => 0,
         Some(base_fee) if !rules.legacy => {
-            median(votes().filter_map(|(.., tip)| *tip)).unwrap_or_else(|| price.saturating_sub(base_fee))
+            median(quotes.iter().filter_map(|quote| quote.tip)).unwrap_or_else(|| price.saturating_sub(base_fee))
         }
         _ => price,
     };
-    Ok(Market { base_fee, tip, time })
+    Some(Market { base_fee, tip, time })
 }
 
 /// The price of a new transaction: twice the base fee, so that it stays good for half a dozen full blocks, and the tip.
@@ -125,7 +157,7 @@ mod tests {
     use super::*;
 
     const CAPS: FeeCaps = FeeCaps { max_fee: 1_000, max_priority_fee: 50 };
-    const USUAL: GasRules = GasRules { margin_percent: 15, least_per_calldata_byte: 0, tips: true, legacy: false };
+    const USUAL: GasRules = crate::ChainClass::Ethereum.profile().gas;
 
     fn market(base_fee: u128, tip: u128) -> Market {
         Market { base_fee: Some(base_fee), tip, time: ChainTime(0) }

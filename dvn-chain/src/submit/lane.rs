@@ -9,19 +9,18 @@ use alloy::primitives::{Address, Bytes, U64, U256};
 use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::{BlockNumber, JobId},
-    ports::{NewTransaction, OutboxItem, OutboxTransaction, SignedAttestation, SubmissionId},
+    ports::{NewTransaction, OutboxItem, OutboxTransaction, SignedAttestation, SubmissionId, Submitted},
 };
 
 use super::{
-    EvmSubmitter, broadcast,
+    EvmSubmitter,
+    batch::{self, Bounds},
+    broadcast,
     fees::{self, Market, Price},
+    forecast::{self, Forecast},
     transaction::{self, Order, TransactionError},
 };
-use crate::{
-    call::{Answers, Call},
-    panel::{Absence, Ballot, median},
-    seat::SeatError,
-};
+use crate::call::Call;
 
 /// What a lane remembers between calls. Losing it costs time and nothing else.
 #[derive(Debug, Default)]
@@ -32,9 +31,21 @@ pub(super) struct LaneMemory {
     pub(super) bypassed: BTreeMap<SubmissionId, BlockNumber>,
     /// A nonce that the chain waits for and no open transaction has, with the head at which that was first seen.
     pub(super) gap: Option<(u64, BlockNumber)>,
+    /// What the chain let one transaction be when it was last asked.
+    pub(super) bounds: Bounds,
+    /// What one item took in the newest simulation.
+    pub(super) item_gas: u64,
 }
 
 impl LaneMemory {
+    /// Nothing is open any more.
+    pub(super) fn clear(&mut self) {
+        let Self { sent, bypassed, gap, .. } = self;
+        sent.clear();
+        bypassed.clear();
+        *gap = None;
+    }
+
     pub(super) fn forget(&mut self, submission: SubmissionId) {
         self.sent.remove(&submission);
         self.bypassed.remove(&submission);
@@ -43,39 +54,33 @@ impl LaneMemory {
 
 /// How long a gap must have stood, in blocks, before it counts as one and not as a seat that lags.
 const GAP_BLOCKS: u64 = 8;
-/// geth's and most other pools' limit on one transaction.
-const MOST_BYTES: usize = 128 * 1024;
-/// EIP-7825's limit on one transaction's gas; on other chains a sanity bound that no batch of this size reaches.
-const MOST_GAS: u64 = 1 << 24;
+/// The most transactions that one account has in flight: what geth's pool keeps of each account even when it is full.
+pub(super) const MOST_OPEN: usize = 16;
+/// Simulations for one transaction: each but the last leaves something out.
+const MOST_FORECASTS: usize = 4;
 
 pub(super) async fn submit(
     lane: &EvmSubmitter,
     memory: &mut LaneMemory,
     batch: Vec<SignedAttestation>,
-) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+) -> Result<Submitted, SubmitError> {
     let open = lane.outbox.open(lane.lane_id()).await.map_err(|it| lane.store(it))?;
-    let (mut named, new) = sorted(&open, batch);
-    if new.is_empty() {
-        return Ok(named);
-    }
-    let market = fees::market(&lane.panel, lane.config.gas).await.map_err(|it| lane.missing(&it))?;
-    let new = lasting(lane, &market, new)?;
-    let price = fees::fresh(&market, lane.config.gas, lane.config.fees).map_err(|above| {
+    let (sent, new) = sorted(&open, batch);
+    let mut submitted = Submitted { sent, refused: Vec::new() };
+    let Some(plan) = plan(lane, memory, new, &mut submitted.refused).await? else {
+        return Ok(submitted);
+    };
+    let Plan { items: new, forecast, gas_limit } = plan;
+    let price = fees::fresh(&forecast.market, lane.config.gas, lane.config.fees).map_err(|above| {
         let detail = format!("{} wei a unit of gas, the cap is {}", above.wanted, lane.config.fees.max_fee);
         lane.fail(SubmitErrorKind::FeeCap, detail)
     })?;
-    let input = transaction::execute_call(&new);
-    let gas_limit = gas_limit(lane, lane.config.dvn, &input).await?;
-    let account = account(lane).await?;
+    let account = forecast.account;
     afford(lane, gas_limit, price, account.balance)?;
     let nonce = next_nonce(account.count, &open, gap(memory, account.head));
+    let input = transaction::execute_call(&new);
     let order = Order { chain_id: lane.config.chain_id, nonce, gas_limit, to: lane.config.dvn, input };
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| signer_error(lane, it))?;
-    if attempt.raw.len() > MOST_BYTES {
-        let detail =
-            format!("a batch of {} takes {} bytes, more than pools accept; send fewer", new.len(), attempt.raw.len());
-        return Err(lane.fail(SubmitErrorKind::Rejected, detail));
-    }
     let items: Vec<OutboxItem> = new.iter().map(|it| OutboxItem { job: it.job, attestation: it.attestation }).collect();
     let kept = NewTransaction { lane: lane.lane_id(), nonce, items, attempt: attempt.clone() };
     // Durable first: a transaction that may be on the wire is always known after a crash.
@@ -85,8 +90,76 @@ pub(super) async fn submit(
     memory.gap = None;
     memory.sent.insert(id, lane.clock.now());
     broadcast::broadcast(&lane.panel, &attempt).await;
-    named.extend(new.iter().map(|it| (it.job, id)));
-    Ok(named)
+    submitted.sent.extend(new.iter().map(|it| (it.job, id)));
+    Ok(submitted)
+}
+
+/// What goes into a transaction, and what is known about it.
+struct Plan {
+    items: Vec<SignedAttestation>,
+    forecast: Forecast,
+    gas_limit: u64,
+}
+
+/// Takes what fits and would have an effect. What would have none is refused, and the others are looked at without it.
+/// Nothing where nothing is left.
+async fn plan(
+    lane: &EvmSubmitter,
+    memory: &mut LaneMemory,
+    mut items: Vec<SignedAttestation>,
+    refused: &mut Vec<(JobId, String)>,
+) -> Result<Option<Plan>, SubmitError> {
+    let rules = lane.config.gas;
+    for _ in 0..MOST_FORECASTS {
+        let Some(first) = items.first() else { return Ok(None) };
+        lane.note_most_items(memory.bounds.most_items(first, rules, memory.item_gas));
+        items.truncate(memory.bounds.fitting(&items, rules, memory.item_gas));
+        let forecast = forecast::forecast(lane, &items).await?;
+        memory.bounds = forecast.bounds;
+        let failing = match &forecast.estimate {
+            Err(error) if error.kind() == SubmitErrorKind::Rejected && items.len() > 1 => {
+                forecast::suspects(lane, &items).await?
+            }
+            _ => forecast.failing.clone(),
+        };
+        if !failing.is_empty() {
+            leave_out(lane, &mut items, failing, refused);
+            continue;
+        }
+        let estimate = forecast.estimate?;
+        let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        memory.item_gas = estimate.div_ceil(count.max(1));
+        if lasting(lane, &forecast.market, &mut items)?
+            || memory.bounds.fitting(&items, rules, memory.item_gas) < items.len()
+        {
+            continue;
+        }
+        let calldata = u64::try_from(transaction::execute_call(&items).len()).unwrap_or(u64::MAX);
+        let gas_limit = rules.limit(estimate, batch::measured_gas(&items, rules), calldata);
+        return Ok(Some(Plan { items, gas_limit, forecast: Forecast { estimate: Ok(estimate), ..forecast } }));
+    }
+    Err(lane.fail(SubmitErrorKind::Missing, "what would have an effect changes from look to look"))
+}
+
+/// Moves what would fail out of the batch.
+fn leave_out(
+    lane: &EvmSubmitter,
+    items: &mut Vec<SignedAttestation>,
+    failing: Vec<(usize, String)>,
+    refused: &mut Vec<(JobId, String)>,
+) {
+    let chain = &lane.panel.chain().name;
+    let mut failing = BTreeMap::from_iter(failing);
+    for (position, item) in std::mem::take(items).into_iter().enumerate() {
+        let Some(reason) = failing.remove(&position) else {
+            items.push(item);
+            continue;
+        };
+        let guid = item.attestation.claim.header.guid();
+        tracing::warn!(chain, %guid, reason, "attestation would have no effect and is not sent");
+        metrics::counter!("dvn_refused_items_total", "chain" => chain.clone()).increment(1);
+        refused.push((item.job, reason));
+    }
 }
 
 /// Jobs that are under way already, and the others, each once.
@@ -107,86 +180,34 @@ fn sorted(
     (named, new)
 }
 
-/// Leaves out what would expire on the way; it is signed anew.
-fn lasting(
-    lane: &EvmSubmitter,
-    market: &Market,
-    new: Vec<SignedAttestation>,
-) -> Result<Vec<SignedAttestation>, SubmitError> {
+/// Leaves out what would expire on the way, and says whether that was anything; it is signed anew.
+fn lasting(lane: &EvmSubmitter, market: &Market, items: &mut Vec<SignedAttestation>) -> Result<bool, SubmitError> {
     let bound = market.time.plus(lane.config.expiry_margin.as_secs());
-    let (lasting, expiring): (Vec<_>, Vec<_>) = new.into_iter().partition(|it| it.attestation.expiration > bound);
-    if lasting.is_empty() {
-        let detail = format!("all {} attestations expire before they could be mined", expiring.len());
+    let before = items.len();
+    items.retain(|it| it.attestation.expiration > bound);
+    let left_out = before.saturating_sub(items.len());
+    if items.is_empty() {
+        let detail = format!("all {left_out} attestations expire before they could be mined");
         return Err(lane.fail(SubmitErrorKind::Rejected, detail));
     }
-    if !expiring.is_empty() {
-        tracing::info!(
-            chain = lane.panel.chain().name,
-            left_out = expiring.len(),
-            "attestations expire too soon to be sent"
-        );
+    if left_out > 0 {
+        tracing::info!(chain = lane.panel.chain().name, left_out, "attestations expire too soon to be sent");
     }
-    Ok(lasting)
+    Ok(left_out > 0)
 }
 
-/// The largest estimate, but no more than twice the middle one, so that one seat alone cannot make us buy a block.
+/// The gas limit of a plain call.
 pub(super) async fn gas_limit(lane: &EvmSubmitter, to: Address, input: &Bytes) -> Result<u64, SubmitError> {
     let from = lane.sender.address();
     let ballot = lane
         .panel
         .gather(|seat| async move { seat.call::<U64>(Call::estimate_gas(from, to, input)).await.map(Some) })
         .await;
-    let estimates = || ballot.votes.iter().map(|vote| vote.value.to::<u64>());
-    let Some(middle) = median(estimates()) else {
-        return Err(refused(lane, &ballot));
+    let estimates = ballot.votes.iter().map(|vote| vote.value.to::<u64>());
+    let Some(estimate) = forecast::largest_honest(estimates) else {
+        return Err(forecast::refused(lane, None, &ballot));
     };
-    let most = middle.saturating_mul(2);
-    let estimate = estimates().filter(|gas| *gas <= most).max().unwrap_or(middle);
-    let calldata = u64::try_from(input.len()).unwrap_or(u64::MAX);
-    let limit = lane.config.gas.limit(estimate, calldata);
-    if limit > MOST_GAS {
-        let detail = format!("the batch takes {limit} gas, more than one transaction may; send fewer");
-        return Err(lane.fail(SubmitErrorKind::Rejected, detail));
-    }
-    Ok(limit)
-}
-
-/// A simulation that reverts is a refusal; one that no seat could run is silence.
-fn refused(lane: &EvmSubmitter, ballot: &Ballot<U64>) -> SubmitError {
-    let reason = ballot.absent.iter().find_map(|(_, absence)| match absence {
-        Absence::Failed(error @ SeatError::Node { .. }) => Some(error.to_string()),
-        _ => None,
-    });
-    match reason {
-        Some(reason) => lane.fail(SubmitErrorKind::Rejected, format!("simulation failed: {reason}")),
-        None => lane.missing(&lane.panel.missing("gas estimate", ballot)),
-    }
-}
-
-/// The sender's account as the threshold of seats has it.
-#[derive(Clone, Copy, Debug)]
-struct Account {
-    head: BlockNumber,
-    count: u64,
-    balance: U256,
-}
-
-async fn account(lane: &EvmSubmitter) -> Result<Account, SubmitError> {
-    let sender = lane.sender.address();
-    let ballot = lane
-        .panel
-        .gather(|seat| async move {
-            let calls = vec![Call::block_number(), Call::transaction_count(sender), Call::balance(sender)];
-            let mut answers = Answers::new(seat.batch(calls).await?);
-            let (head, count, balance): (U64, U64, U256) = (answers.next()?, answers.next()?, answers.next()?);
-            Ok(Some(Account { head: BlockNumber(head.to()), count: count.to(), balance }))
-        })
-        .await;
-    let missing = |error| lane.missing(&error);
-    let head = lane.panel.reached("newest block", &ballot, |it| it.head).map_err(missing)?;
-    let count = lane.panel.reached("sender's nonce", &ballot, |it| it.count).map_err(missing)?;
-    let balance = lane.panel.reached("sender's balance", &ballot, |it| it.balance).map_err(missing)?;
-    Ok(Account { head, count, balance })
+    Ok(lane.config.gas.limit(estimate, 0, u64::try_from(input.len()).unwrap_or(u64::MAX)))
 }
 
 fn afford(lane: &EvmSubmitter, gas_limit: u64, price: Price, balance: U256) -> Result<(), SubmitError> {

@@ -54,7 +54,7 @@ enum Fate<'a> {
 pub(super) async fn settle(lane: &EvmSubmitter, memory: &mut LaneMemory) -> Result<Vec<Settlement>, SubmitError> {
     let open = lane.outbox.open(lane.lane_id()).await.map_err(|it| lane.store(it))?;
     if open.is_empty() {
-        *memory = LaneMemory::default();
+        memory.clear();
         return Ok(Vec::new());
     }
     let snapshot = snapshot(lane, &open).await?;

@@ -20,7 +20,7 @@ use dvn_core::{
         Verification, Verifier,
     },
     quorum::Threshold,
-    signature::SignatureSet,
+    signature::{Committee, SignatureSet},
 };
 use dvn_testkit::{
     devnet::{self, ChainSpec, Decoys, Devnet, PacketFields},
@@ -178,7 +178,7 @@ async fn packets_go_from_log_to_record_over_the_real_contracts() {
     for claim in &claims {
         batch.push(signed(&submitter, *claim).await);
     }
-    let ids = submitter.submit(batch).await.unwrap();
+    let ids = submitter.submit(batch).await.unwrap().sent;
     assert_eq!(ids.len(), 3);
     let settlements = settled(&submitter).await;
     assert_eq!(settlements.len(), 3);
@@ -193,24 +193,42 @@ async fn packets_go_from_log_to_record_over_the_real_contracts() {
 }
 
 #[tokio::test]
-async fn signatures_that_the_contract_refuses_are_told_from_a_record() {
+async fn what_the_contract_would_refuse_is_left_out_and_the_rest_is_sent() {
     let Some(devnet) = start().await else { return };
     let (ethereum, conflux) = (devnet.chain("ethereum").unwrap(), devnet.chain("conflux").unwrap());
-    devnet.send(ethereum, conflux, &[b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]).await.unwrap();
+    let messages: Vec<Vec<u8>> = (0..4_u8).map(|byte| vec![byte]).collect();
+    devnet.send(ethereum, conflux, &messages).await.unwrap();
     ethereum.anvil().mine(5).await.unwrap();
     let submitter = submitter(conflux);
     let mut batch = Vec::new();
     for seen in observations(ethereum).await {
         batch.push(signed(&submitter, seen.claim).await);
     }
-    // Signed for one expiration and sent with another; signed well and sent with another contract's vid.
+    // Signed for one expiration and sent with another; with another contract's vid; for a target that refuses the call.
     batch[1].attestation.expiration = batch[1].attestation.expiration.plus(1);
     batch[2].attestation.vid = Vid(7);
-    submitter.submit(batch).await.unwrap();
+    batch[3] = resigned(&batch[3], conflux.addresses().endpoint);
+    let submitted = submitter.submit(batch.clone()).await.unwrap();
+    assert_eq!(submitted.sent.iter().map(|(job, _)| *job).collect::<Vec<_>>(), [batch[0].job]);
+    let reasons: Vec<&str> = submitted.refused.iter().map(|(_, reason)| reason.as_str()).collect();
+    let [signatures, vid, call] = reasons[..] else { panic!("three are refused, not {reasons:?}") };
+    assert!(
+        signatures.contains("signatures") && vid.contains("vid 7") && call.contains("refuses the call"),
+        "{reasons:?}"
+    );
     let outcomes: Vec<Outcome> = settled(&submitter).await.into_iter().map(|it| it.outcome).collect();
-    assert!(matches!(outcomes[0], Outcome::Attested { .. }), "{outcomes:?}");
-    assert!(matches!(&outcomes[1], Outcome::Ineffective { reason } if reason.contains("signatures")), "{outcomes:?}");
-    assert!(matches!(&outcomes[2], Outcome::Ineffective { reason } if reason.contains("vid")), "{outcomes:?}");
+    assert!(matches!(outcomes[..], [Outcome::Attested { .. }]), "{outcomes:?}");
+}
+
+/// The same, signed well for another target.
+fn resigned(item: &SignedAttestation, target: alloy::primitives::Address) -> SignedAttestation {
+    let attestation = Attestation { target, ..item.attestation };
+    let keys = [keys::signer(0), keys::signer(1)];
+    let members = keys.each_ref().map(keys::Key::address).to_vec();
+    let committee = Committee { vid: attestation.vid, quorum: 2, members };
+    let digest = attestation.digest();
+    let signatures = SignatureSet::try_new(digest, &committee, keys.iter().map(|key| key.sign(&digest))).unwrap();
+    SignedAttestation { attestation, signatures, ..item.clone() }
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+mod batches;
 mod cancel;
 
 use std::{sync::Arc, time::Duration};
@@ -74,6 +75,9 @@ pub(crate) fn destination() -> World {
     world.returns::<world::vidCall>(world::DVN, &212);
     world.returns::<world::quorumCall>(world::DVN, &1);
     world.returns::<world::signersCall>(world::DVN, &true);
+    let valid = world::verifySignaturesReturn { valid: true, error: 0 };
+    world.returns::<world::verifySignaturesCall>(world::DVN, &valid);
+    world.returns::<world::verifyCall>(world::RECEIVE_LIB, &world::verifyReturn {});
     world
 }
 
@@ -192,7 +196,7 @@ async fn the_committee_is_read_by_vote() {
 #[tokio::test]
 async fn a_batch_is_one_transaction_on_every_seat_and_in_the_outbox() {
     let setup = setup(&destination()).await;
-    let ids = setup.submitter.submit(vec![signed(1), signed(2), signed(1)]).await.unwrap();
+    let ids = setup.submitter.submit(vec![signed(1), signed(2), signed(1)]).await.unwrap().sent;
     assert_eq!(ids.iter().map(|(job, _)| *job).collect::<Vec<_>>(), [job(1), job(2)]);
     let kept = setup.outbox.all.lock().unwrap()[0].clone();
     assert_eq!((kept.nonce, kept.items.len()), (5, 2));
@@ -226,9 +230,9 @@ async fn calldata_is_that_of_the_protocols_golden_shape() {
 #[tokio::test]
 async fn what_is_under_way_is_not_sent_again_and_nonces_go_on() {
     let setup = setup(&destination()).await;
-    let first = setup.submitter.submit(vec![signed(1)]).await.unwrap();
+    let first = setup.submitter.submit(vec![signed(1)]).await.unwrap().sent;
     assert!(setup.submitter.is_busy().await.unwrap());
-    let second = setup.submitter.submit(vec![signed(1), signed(2)]).await.unwrap();
+    let second = setup.submitter.submit(vec![signed(1), signed(2)]).await.unwrap().sent;
     assert_eq!(second[0], first[0]);
     let nonces: Vec<u64> = setup.sent(0).iter().map(Transaction::nonce).collect();
     assert_eq!(nonces, [5, 6]);
@@ -282,7 +286,7 @@ async fn one_seats_estimate_cannot_make_us_buy_a_block() {
 async fn our_own_log_settles_and_repeats_until_closed() {
     let world = destination();
     let setup = setup(&world).await;
-    let ids = setup.submitter.submit(vec![signed(1), signed(2)]).await.unwrap();
+    let ids = setup.submitter.submit(vec![signed(1), signed(2)]).await.unwrap().sent;
     assert_eq!(setup.submitter.settle().await.unwrap(), []);
     setup.mine(98, 1, &[verified(1)]);
     for _ in 0..2 {

@@ -42,6 +42,8 @@ sol! {
     function quorum() external view returns (uint64);
     function signers(address signer) external view returns (bool);
     function hasRole(bytes32 role, address account) external view returns (bool);
+    function verifySignatures(bytes32 hash, bytes signatures) external view returns (bool valid, uint8 error);
+    function verify(bytes packetHeader, bytes32 payloadHash, uint64 confirmations) external;
     function execute((uint32, address, bytes, uint256, bytes)[] params) external;
 }
 
@@ -73,6 +75,7 @@ pub(crate) struct World {
     pub(crate) nonce: u64,
     pub(crate) balance: U256,
     pub(crate) base_fee: u64,
+    pub(crate) block_gas: u64,
     pub(crate) sent: Vec<Bytes>,
     /// Transactions that are known by what they call alone.
     pub(crate) inputs: BTreeMap<B256, (Option<Address>, Bytes)>,
@@ -83,7 +86,19 @@ impl Default for World {
         let (head, finalized, fork) = (100, 80, (u64::MAX, 0));
         let balance = U256::from(10).pow(U256::from(18));
         let (blocks, calls, sent, inputs) = (BTreeMap::new(), HashMap::new(), Vec::new(), BTreeMap::new());
-        Self { head, finalized, fork, blocks, calls, nonce: 5, balance, base_fee: 1_000, sent, inputs }
+        Self {
+            head,
+            finalized,
+            fork,
+            blocks,
+            calls,
+            nonce: 5,
+            balance,
+            base_fee: 1_000,
+            block_gas: 30_000_000,
+            sent,
+            inputs,
+        }
     }
 }
 
@@ -167,7 +182,7 @@ impl World {
         }
         let (hash, time) = (self.hash(number), U64::from(1_000 + number));
         let parent = self.hash(number.saturating_sub(1));
-        json!({ "number": U64::from(number), "hash": hash, "parentHash": parent, "timestamp": time, "baseFeePerGas": U64::from(self.base_fee), "extra": 1 })
+        json!({ "number": U64::from(number), "hash": hash, "parentHash": parent, "timestamp": time, "baseFeePerGas": U64::from(self.base_fee), "gasLimit": U64::from(self.block_gas), "extra": 1 })
     }
 
     fn by_hash(&self, hash: &Value) -> Option<u64> {

@@ -1,19 +1,21 @@
 //! Brings signed jobs to one destination: batches them, has them submitted, and takes note of what became of them.
 
+mod round;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use alloy_primitives::{Address, B256, Signature};
+use alloy_primitives::Signature;
 use serde_json::json;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{Engine, Lane, inherited::Inherited, record::chain_of};
+use self::round::Round;
+use super::{Engine, Lane, record::chain_of};
 use crate::{
     attestation::Attestation,
-    destination::{Decision, DestinationView},
-    error::{Disposition, StoreError, SubmitError},
-    ids::{Eid, JobId},
+    destination::DestinationView,
+    error::{Disposition, StoreError, SubmitError, SubmitErrorKind},
+    ids::Eid,
     job::{Hold, Job, Move, Signed, State, Wake},
     ports::{Fence, Outcome, Settlement, SignedAttestation, SubmissionId},
     signature::{Committee, SIGNATURE_LEN, SignatureSet},
@@ -26,6 +28,8 @@ const LEASE: Duration = Duration::from_secs(5);
 const LEASE_POLLS: u32 = 4;
 /// After so many transactions without effect a job is held: something is wrong that gas does not mend.
 const MOST_SUBMISSIONS: usize = 5;
+/// Pause after the first simulation that showed no effect; doubled each time.
+const REFUSED: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) {
     let Some(lane) = engine.lanes.get(&eid) else {
@@ -40,26 +44,20 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
             () = tokio::time::sleep(lane.poll.max(quiet)) => {}
         }
         quiet = match engine.tend(eid, lane, &mut round).await {
+            Ok(()) if round.rests() => Duration::ZERO,
             Ok(()) => {
                 engine.progress.lane(eid, None);
                 degraded(lane, false);
+                round.trouble = None;
                 Duration::ZERO
             }
-            Err(error) => engine.note(lane, &error).await,
+            Err(error) => engine.note(lane, &error, &mut round).await,
         };
     }
     let name = lease_name(eid);
     if let Err(error) = engine.store.leases.release(&name, &engine.tuning.instance).await {
         warn!(%error, "lease was not given back");
     }
-}
-
-/// What a lane remembers from round to round.
-#[derive(Debug, Default)]
-struct Round {
-    /// Since when a batch fills.
-    waiting_since: Option<Instant>,
-    inherited: Option<Inherited>,
 }
 
 /// Whether a destination could not be read or written in the last round: what to alert on.
@@ -80,14 +78,35 @@ pub(super) enum LaneError {
     Store(#[from] StoreError),
 }
 
+impl LaneError {
+    /// A stable word.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Destination(error) => error.kind().name(),
+            Self::Store(error) => error.kind().name(),
+        }
+    }
+
+    /// Whether only what is new has to wait, while what is open goes on.
+    fn keeps_queued(&self) -> bool {
+        use SubmitErrorKind::{FeeCap, Rejected, Underfunded};
+        matches!(self, Self::Destination(error) if matches!(error.kind(), FeeCap | Underfunded | Rejected))
+    }
+}
+
 impl Engine {
     /// One round of a lane: what cannot wait, then what is open, then what is new.
     async fn tend(&self, eid: Eid, lane: &Lane, round: &mut Round) -> Result<(), LaneError> {
         if !self.leads(eid, lane).await? {
             return Ok(());
         }
-        self.urgent(eid, lane).await?;
+        // What is open is looked after whatever keeps what is urgent from being sent.
+        let urgent = self.urgent(eid, lane).await;
         self.settle(lane).await?;
+        urgent?;
+        if round.rests() {
+            return Ok(());
+        }
         while self.submit_some(eid, lane, round).await? {}
         Ok(())
     }
@@ -102,10 +121,18 @@ impl Engine {
         Ok(true)
     }
 
-    async fn note(&self, lane: &Lane, error: &LaneError) -> Duration {
+    /// Says how long the lane does nothing at all.
+    async fn note(&self, lane: &Lane, error: &LaneError, round: &mut Round) -> Duration {
         let text = chain_of(error);
         let chain = lane.submitter.chain();
-        warn!(chain = chain.name, error = text, "lane failed");
+        let kind = error.kind();
+        // A fee that stays too high is said once and shown for as long.
+        if round.trouble.replace(kind) == Some(kind) {
+            debug!(chain = chain.name, error = text, "lane still fails");
+        } else {
+            warn!(chain = chain.name, error = text, "lane failed");
+        }
+        metrics::counter!("dvn_lane_failures_total", "chain" => chain.name.clone(), "kind" => kind).increment(1);
         self.progress.lane(chain.eid, Some(text.clone()));
         degraded(lane, true);
         let disposition = match error {
@@ -113,6 +140,10 @@ impl Engine {
             LaneError::Store(error) => error.disposition(),
         };
         match disposition {
+            Disposition::Retry { after } if error.keeps_queued() => {
+                round.rest(after);
+                Duration::ZERO
+            }
             Disposition::Retry { after } => after,
             Disposition::Reject => Duration::from_secs(5),
             Disposition::Halt => {
@@ -177,6 +208,17 @@ impl Engine {
         Ok(())
     }
 
+    /// What would have no effect as it is: as after a transaction without effect, with growing pauses.
+    async fn sign_anew(&self, job: &mut Job, reason: &str, tried: usize) -> Result<(), StoreError> {
+        let detail = json!({ "refused": reason, "tried": tried });
+        if tried >= MOST_SUBMISSIONS {
+            return self.advance("submitter", job, Move::Hold(Hold::Failed), Wake::Never, detail).await;
+        }
+        let doublings = u32::try_from(tried.saturating_sub(1)).unwrap_or(u32::MAX);
+        let pause = REFUSED.saturating_mul(2_u32.saturating_pow(doublings));
+        self.advance("submitter", job, Move::Verify, self.wake_in(pause), detail).await
+    }
+
     /// A transaction without effect: look from both ends again, unless that was tried often enough.
     async fn resign(&self, job: &mut Job, reason: &str) -> Result<(), StoreError> {
         warn!(guid = %job.claim.header.guid(), reason, "submission had no effect");
@@ -186,128 +228,6 @@ impl Engine {
             return self.advance("submitter", job, Move::Hold(Hold::Failed), Wake::Never, detail).await;
         }
         self.advance("submitter", job, Move::Verify, self.wake_now(), json!({ "reason": reason })).await
-    }
-
-    // Submitting
-
-    /// Submits one batch if one is due. Says whether another may be waiting.
-    async fn submit_some(&self, eid: Eid, lane: &Lane, round: &mut Round) -> Result<bool, LaneError> {
-        let Round { waiting_since, inherited } = round;
-        let inherited = match inherited {
-            Some(inherited) => inherited,
-            None => inherited.insert(Inherited::find(self, eid, &lane.own).await?),
-        };
-        let most = lane.batch.max_items.saturating_add(inherited.len());
-        let mut jobs = self.store.jobs.in_state(eid, State::Signed, most).await?;
-        jobs.retain(|job| !inherited.waits(self, job));
-        jobs.truncate(lane.batch.max_items);
-        if jobs.is_empty() {
-            *waiting_since = None;
-            return Ok(false);
-        }
-        if !self.is_batch_due(lane, jobs.len(), waiting_since).await? {
-            return Ok(false);
-        }
-        *waiting_since = None;
-        let full = jobs.len() >= lane.batch.max_items;
-        let ready = self.ready(lane, jobs).await?;
-        if ready.is_empty() {
-            return Ok(false);
-        }
-        self.submit(lane, ready).await?;
-        Ok(full)
-    }
-
-    /// A lone packet on an idle lane never waits; behind an open transaction a batch may fill.
-    async fn is_batch_due(
-        &self,
-        lane: &Lane,
-        items: usize,
-        waiting_since: &mut Option<Instant>,
-    ) -> Result<bool, SubmitError> {
-        if items >= lane.batch.max_items || !lane.submitter.is_busy().await? {
-            return Ok(true);
-        }
-        let since = *waiting_since.get_or_insert_with(Instant::now);
-        Ok(since.elapsed() >= lane.batch.max_wait)
-    }
-
-    /// Asks the destination about each job once more and keeps those that it still lacks.
-    async fn ready(&self, lane: &Lane, jobs: Vec<Job>) -> Result<Vec<(Job, SignedAttestation)>, LaneError> {
-        let candidates: Vec<Address> =
-            self.cosigners.iter().filter_map(|it| it.address(lane.submitter.chain().eid)).collect();
-        let committee = lane.submitter.committee(&candidates).await?;
-        let views = jobs.iter().map(|job| lane.submitter.view(&job.claim));
-        let views = futures::future::join_all(views).await;
-        let halts = self.store.halts.standing().await?;
-        let mut ready = Vec::new();
-        for (mut job, view) in jobs.into_iter().zip(views) {
-            if halts.iter().any(|halt| halt.scope.stops(job.location.src_eid, job.dst_eid())) {
-                // What is signed but not sent stays unsent; once the halt is lifted it is verified from the start.
-                self.advance("submitter", &mut job, Move::Verify, self.wake_now(), json!({ "halted": true })).await?;
-                continue;
-            }
-            let view = match view {
-                Ok(view) => view,
-                Err(error) if matches!(error.disposition(), Disposition::Halt) => return Err(error.into()),
-                Err(error) => {
-                    // One packet that cannot be looked at must not hold up the others; it stays signed.
-                    debug!(guid = %job.claim.header.guid(), error = chain_of(&error), "left for the next round");
-                    continue;
-                }
-            };
-            if let Some(item) = self.still_wanted(&mut job, &view, &committee).await? {
-                ready.push((job, item));
-            }
-        }
-        Ok(ready)
-    }
-
-    async fn still_wanted(
-        &self,
-        job: &mut Job,
-        view: &DestinationView,
-        committee: &Committee,
-    ) -> Result<Option<SignedAttestation>, StoreError> {
-        let stale = match view.decide(&job.claim) {
-            Decision::Committed | Decision::Attested => {
-                let detail = json!({ "found_on_destination": true, "at": view.at.number.0 });
-                self.advance("submitter", job, Move::Attest, self.wake_now(), detail).await?;
-                return Ok(None);
-            }
-            Decision::Hold(hold) => {
-                self.hold(job, hold, json!({ "at": view.at.number.0 })).await?;
-                return Ok(None);
-            }
-            Decision::Submit(config) => match usable(job, view, committee) {
-                Ok(item) if item.attestation.confirmations >= config.confirmations => return Ok(Some(item)),
-                Ok(_) => "the receiver asks for more confirmations now".to_owned(),
-                Err(reason) => reason,
-            },
-        };
-        self.advance("submitter", job, Move::Verify, self.wake_now(), json!({ "stale": stale })).await?;
-        Ok(None)
-    }
-
-    async fn submit(&self, lane: &Lane, ready: Vec<(Job, SignedAttestation)>) -> Result<(), LaneError> {
-        let mut jobs: BTreeMap<JobId, Job> = ready.iter().map(|(job, _)| (job.id, job.clone())).collect();
-        let batch = ready.into_iter().map(|(_, item)| item).collect();
-        for (id, submission) in lane.submitter.submit(batch).await? {
-            let Some(job) = jobs.get_mut(&id) else {
-                continue;
-            };
-            let detail = json!({ "submission": submission.0, "tx": self.transaction_of(id, submission).await? });
-            self.advance("submitter", job, Move::Submit, Wake::Never, detail).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Engine {
-    /// The hash of a submission's newest form, where the outbox is what the submitter keeps it in.
-    async fn transaction_of(&self, job: JobId, submission: SubmissionId) -> Result<Option<B256>, StoreError> {
-        let kept = self.store.outbox.of_job(job).await?.into_iter().find(|it| it.id == submission);
-        Ok(kept.and_then(|it| it.attempts.last().map(|attempt| attempt.tx_hash)))
     }
 }
 

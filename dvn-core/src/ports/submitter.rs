@@ -73,6 +73,16 @@ pub struct Settlement {
     pub outcome: Outcome,
 }
 
+/// What [`Submitter::submit`] made of a batch. Items that are in neither list did not fit, and are for the next call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a plain pair of lists")]
+pub struct Submitted {
+    /// Under way, with the transaction that carries each.
+    pub sent: Vec<(JobId, SubmissionId)>,
+    /// What would have no effect if it were sent, and why, for people. Sending it again as it is does not help.
+    pub refused: Vec<(JobId, String)>,
+}
+
 /// Says what a destination already knows and puts signed attestations on it.
 #[async_trait]
 pub trait Submitter: fmt::Debug + Send + Sync {
@@ -95,16 +105,31 @@ pub trait Submitter: fmt::Debug + Send + Sync {
     /// [`SubmitError`].
     async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError>;
 
-    /// Makes one transaction of the batch: durable in the outbox first, then broadcast. An item whose job is in an open
-    /// transaction already is not sent again; its open transaction is named instead. A failed broadcast is no
-    /// error: [`Submitter::settle`] repeats it.
+    /// Makes one transaction of as many of the batch as fit, in their order: durable in the outbox first, then broadcast. An
+    /// item whose job is in an open transaction already is not sent again; its open transaction is named instead. What is
+    /// found to have no effect is refused and keeps nothing else back. A failed broadcast is no error:
+    /// [`Submitter::settle`] repeats it.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing of the batch is durable or sent then.
     ///
     /// # Cancel safety
     /// A dropped call leaves either nothing or a durable transaction that [`Submitter::settle`] goes on with.
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError>;
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError>;
+
+    /// How many attestations fit in one transaction, as far as is known: a batch of so many waits for no other.
+    fn most_items(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether one more transaction may be made now. Nodes drop what one account has in flight beyond a number; what waits
+    /// then fills batches.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    async fn has_room(&self) -> Result<bool, SubmitError> {
+        Ok(true)
+    }
 
     /// Looks after open transactions: sends again what the nodes forgot, replaces what is stuck, and reports what is
     /// decided. A report repeats until [`Submitter::close`].

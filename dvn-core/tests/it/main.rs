@@ -12,6 +12,7 @@ mod crash;
 mod engine;
 mod health;
 mod history;
+mod lanes;
 mod places;
 mod queue;
 mod retraction;

@@ -26,7 +26,8 @@ use dvn_core::{
     packet::{Claim, Header, Packet},
     ports::{
         Assignment, Chain, ChainSource, ContractChange, EvidenceBundle, Head, History, Observation, Outcome, Scan,
-        Settlement, Shown, Sighting, SignedAttestation, Signer, Store, SubmissionId, Submitter, Verification, Verifier,
+        Settlement, Shown, Sighting, SignedAttestation, Signer, Store, SubmissionId, Submitted, Submitter,
+        Verification, Verifier,
     },
     signature::Committee,
 };
@@ -66,6 +67,12 @@ pub(crate) struct Chains {
     /// The verifier answers about another log than it was asked about.
     pub(crate) verifier_wanders: bool,
     pub(crate) submit_fails: bool,
+    /// What the destination would not take in.
+    pub(crate) poison: Vec<JobId>,
+    /// How many attestations a transaction takes.
+    pub(crate) fits: usize,
+    /// The size of each transaction that was made.
+    pub(crate) batches: Vec<usize>,
     /// The destination cannot say anything about this job.
     pub(crate) unreadable: Option<JobId>,
     pub(crate) receive_lib: Address,
@@ -108,6 +115,9 @@ impl World {
             verifier_fails: None,
             verifier_wanders: false,
             submit_fails: false,
+            poison: Vec::new(),
+            fits: usize::MAX,
+            batches: Vec::new(),
             unreadable: None,
             receive_lib: LIB,
             vid: VID,
@@ -157,6 +167,10 @@ impl World {
         quorum: usize,
     ) -> dvn_core::Builder {
         self.compose_to(self.source(), store, Destination::new(Arc::new(self.clone()), signer).with_quorum(quorum))
+    }
+
+    pub(crate) fn builder_to(&self, store: &Store, destination: Destination) -> dvn_core::Builder {
+        self.compose_to(self.source(), store, destination)
     }
 
     fn compose(&self, source: Source, store: &Store, signer: Arc<dyn Signer>) -> dvn_core::Builder {
@@ -342,7 +356,7 @@ impl Submitter for World {
         })
     }
 
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         if batch.is_empty() {
             return Err(SubmitError::new(SubmitErrorKind::Bug).because("empty batch"));
@@ -352,16 +366,21 @@ impl Submitter for World {
         if chains.submit_fails {
             return Err(SubmitError::new(SubmitErrorKind::Missing));
         }
+        let refused: Vec<_> = batch.iter().map(|it| it.job).filter(|job| chains.poison.contains(job)).collect();
+        let batch: Vec<_> = batch.into_iter().filter(|it| !refused.contains(&it.job)).collect();
         // As the port promises: what is under way is not sent again.
         let under_way = |job: JobId| chains.open.iter().find(|(_, items)| items.iter().any(|it| it.job == job));
-        let (old, new): (Vec<_>, Vec<_>) = batch.into_iter().partition(|item| under_way(item.job).is_some());
+        let (old, mut new): (Vec<_>, Vec<_>) = batch.into_iter().partition(|item| under_way(item.job).is_some());
         let mut named: Vec<_> = old.iter().filter_map(|it| Some((it.job, *under_way(it.job)?.0))).collect();
+        new.truncate(chains.fits);
         named.extend(new.iter().map(|item| (item.job, id)));
         if !new.is_empty() {
             chains.executed.extend(new.iter().cloned());
+            chains.batches.push(new.len());
             chains.open.insert(id, new);
         }
-        Ok(named)
+        let refused = refused.into_iter().map(|job| (job, "it would fail".to_owned())).collect();
+        Ok(Submitted { sent: named, refused })
     }
 
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {

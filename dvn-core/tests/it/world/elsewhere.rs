@@ -7,7 +7,7 @@ use dvn_core::{
     error::SubmitError,
     ids::{BlockNumber, Eid, JobId},
     packet::Claim,
-    ports::{Chain, Head, History, Settlement, SignedAttestation, SubmissionId, Submitter},
+    ports::{Chain, Head, History, Settlement, SignedAttestation, SubmissionId, Submitted, Submitter},
     signature::Committee,
 };
 
@@ -35,7 +35,7 @@ impl Submitter for Elsewhere {
         self.0.view(claim).await
     }
 
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError> {
         self.0.submit(batch).await
     }
 

@@ -17,7 +17,7 @@ use dvn_core::{
     packet::Claim,
     ports::{
         Attempt, Chain, Clock, Head, History, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, Outcome,
-        Settlement, SignedAttestation, SubmissionId, Submitter, SystemClock,
+        Settlement, SignedAttestation, SubmissionId, Submitted, Submitter, SystemClock,
     },
     signature::Committee,
 };
@@ -109,7 +109,7 @@ impl Submitter for RelayedSubmitter {
         self.reads.head().await
     }
 
-    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Vec<(JobId, SubmissionId)>, SubmitError> {
+    async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError> {
         let mut desk = self.desk.lock().await;
         let open = self.open().await?;
         let (mut named, mut fresh) = (Vec::new(), Vec::new());
@@ -124,7 +124,7 @@ impl Submitter for RelayedSubmitter {
             desk.hand_over(id, self.dvn, &abi::execute(&fresh));
             named.extend(fresh.iter().map(|item| (item.job, id)));
         }
-        Ok(named)
+        Ok(Submitted { sent: named, refused: Vec::new() })
     }
 
     async fn settle(&self) -> Result<Vec<Settlement>, SubmitError> {

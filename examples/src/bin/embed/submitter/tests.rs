@@ -122,7 +122,7 @@ async fn an_open_item_is_named_and_not_ordered_again() {
 #[tokio::test]
 async fn a_report_repeats_until_it_is_closed() {
     let stage = stage().await;
-    let [(job, id)] = stage.submitter.submit(vec![item(1)]).await.unwrap()[..] else { panic!("one item") };
+    let [(job, id)] = stage.submitter.submit(vec![item(1)]).await.unwrap().sent[..] else { panic!("one item") };
     assert!(stage.submitter.settle().await.unwrap().is_empty());
     let mined = receipt(&[(LIBRARY, record(&item(1)))]);
     stage.tell.send(Report { number: id.0, receipt: Some(mined) }).await.unwrap();
@@ -155,7 +155,7 @@ async fn the_logs_decide_and_never_the_status() {
     ];
     for (address, event, expected) in cases {
         let stage = stage().await;
-        let [(_, id)] = stage.submitter.submit(vec![item(1)]).await.unwrap()[..] else { panic!("one item") };
+        let [(_, id)] = stage.submitter.submit(vec![item(1)]).await.unwrap().sent[..] else { panic!("one item") };
         let mined = receipt(&[(address, event.clone())]);
         stage.tell.send(Report { number: id.0, receipt: Some(mined) }).await.unwrap();
         let settled = stage.submitter.settle().await.unwrap();
