@@ -55,6 +55,12 @@ pub(crate) struct RpcReceipt {
     block_number: Option<U64>,
     status: Option<U64>,
     logs: Vec<RpcLog>,
+    gas_used: Option<U64>,
+    effective_gas_price: Option<U128>,
+    /// What a rollup of the OP Stack takes beside gas.
+    l1_fee: Option<U128>,
+    /// What Conflux eSpace takes, of gas that was not used too.
+    gas_fee: Option<U128>,
 }
 
 /// A transaction, as far as it is used.
@@ -112,6 +118,15 @@ impl RpcLog {
 }
 
 impl RpcReceipt {
+    /// What the transaction took, in wei, as far as the node says so. A measurement that is not voted on.
+    pub(crate) fn paid(&self) -> Option<u128> {
+        if let Some(fee) = self.gas_fee {
+            return Some(fee.to());
+        }
+        let gas = u128::from(self.gas_used?.to::<u64>()).saturating_mul(self.effective_gas_price?.to());
+        Some(gas.saturating_add(self.l1_fee.map_or(0, |fee| fee.to())))
+    }
+
     /// The receipt with logs in order, if all its parts name the same block and transaction.
     pub(crate) fn normalised(self) -> Result<Receipt, SeatError> {
         let (Some(hash), Some(number)) = (self.block_hash, self.block_number) else {

@@ -5,9 +5,11 @@ mod broadcast;
 mod cancel;
 mod fees;
 mod forecast;
+mod gap;
 mod history;
 mod lane;
 mod outcome;
+mod purse;
 mod settle;
 mod transaction;
 mod view;
@@ -35,8 +37,8 @@ use dvn_core::{
 };
 use tokio::sync::Mutex;
 
-pub use self::fees::FeeCaps;
 use self::lane::LaneMemory;
+pub use self::{fees::FeeCaps, purse::Purse};
 use crate::{
     head,
     panel::{Panel, PanelError},
@@ -88,6 +90,7 @@ pub struct EvmSubmitter {
     stride: Stride,
     /// Under which lease the outbox is written.
     fence: std::sync::Mutex<Option<Fence>>,
+    purse: Purse,
     /// How many attestations fit in one transaction, as far as is known.
     most_items: AtomicUsize,
 }
@@ -104,7 +107,25 @@ impl EvmSubmitter {
     ) -> Self {
         let stride = Stride::new(config.log_range);
         let (fence, most_items) = (std::sync::Mutex::default(), AtomicUsize::new(usize::MAX));
-        Self { panel, config, sender, outbox, clock, lane: Mutex::default(), stride, fence, most_items }
+        Self {
+            panel,
+            config,
+            sender,
+            outbox,
+            clock,
+            lane: Mutex::default(),
+            stride,
+            fence,
+            purse: Purse::default(),
+            most_items,
+        }
+    }
+
+    /// Bounds what is spent, and says when a balance is low. By default there is no bound.
+    #[must_use]
+    pub const fn with_purse(mut self, purse: Purse) -> Self {
+        self.purse = purse;
+        self
     }
 
     fn fence(&self) -> Option<Fence> {

@@ -240,6 +240,8 @@ port_error! {
         Contradiction => "seats contradict each other", Disposition::Halt;
         /// The fee that the chain wants is above the configured cap; work stays queued.
         FeeCap => "fees are above the configured cap", Disposition::Retry { after: LATER };
+        /// What may be spent in 24 hours is spent; work stays queued.
+        Budget => "daily budget is used up", Disposition::Retry { after: LATER };
         /// The sender cannot pay; work stays queued.
         Underfunded => "sender balance is too low", Disposition::Retry { after: LATER };
         /// The sender's key failed.

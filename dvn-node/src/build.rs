@@ -6,7 +6,7 @@ mod keys;
 use std::{sync::Arc, time::Duration};
 
 use dvn_chain::{
-    EvmAuditor, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, SourceConfig,
+    EvmAuditor, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, Purse, SourceConfig,
     SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
@@ -59,6 +59,8 @@ pub(crate) fn compose(
             Arc::clone(&store.outbox),
             Arc::clone(&clock),
         );
+        let config::Fees { daily_budget, low_balance, .. } = target.fees;
+        let submitter = submitter.with_purse(Purse { daily_budget, low_balance });
         let batch = Batch { max_items: target.batch.max_items, max_wait: target.batch.max_wait };
         let destination = Destination::new(Arc::new(submitter), Arc::clone(&keys.signer))
             .with_batch(batch)

@@ -198,6 +198,12 @@ fn describe() {
         "dvn_refused_items_total",
         "Attestations that were not sent since a simulation showed that they would have no effect."
     );
+    describe_gauge!("dvn_sender_balance_wei", "What the account that pays for transactions has, in wei.");
+    describe_gauge!("dvn_sender_balance_low", "1 while the account that pays has little left, else 0: alert on 1.");
+    describe_gauge!("dvn_spent_wei", "What a target's transactions took in the last 24 hours, in wei.");
+    describe_gauge!("dvn_budget_wei", "What a target's transactions may take in 24 hours, in wei.");
+    describe_gauge!("dvn_budget_used_up", "1 while attestations wait for the daily budget, else 0: alert on 1.");
+    describe_gauge!("dvn_nonce_gap", "1 while open transactions wait behind a nonce that nobody has, else 0.");
     describe_gauge!("dvn_source_head_block", "Newest block of a source chain that enough seats have.");
     describe_gauge!("dvn_source_settled_block", "Newest final block of a source chain.");
     describe_gauge!("dvn_source_cursor_block", "Last block of a source chain whose assignments are all stored.");

@@ -12,7 +12,7 @@ use crate::{Postgres, Sqlite, database::Database, sql::Value};
 const ROWS: usize = 500;
 /// In the order in which they refer to each other. The journal's name comes last and alone: without it nothing is signed, so that
 /// half a copy is none.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "jobs",
     "cursors",
     "finalized",
@@ -23,6 +23,7 @@ const TABLES: [&str; 18] = [
     "outbox",
     "outbox_items",
     "outbox_attempts",
+    "outbox_costs",
     "evidence",
     "halt_evidence",
     "audit",

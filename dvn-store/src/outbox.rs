@@ -6,16 +6,22 @@ use crate::{
     error::{conflict, storage},
     sql::{Row, sql},
 };
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use dvn_core::{
     error::{StoreError, StoreErrorKind},
-    ids::JobId,
+    ids::{Eid, JobId},
     ports::{Attempt, Fence, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction, SubmissionId},
 };
 
 const OPEN: &str = "SELECT * FROM outbox WHERE dst_eid = $1 AND sender = $2 AND open = 1 ORDER BY nonce";
 const OF_JOB: &str = "SELECT * FROM outbox WHERE id IN (SELECT outbox_id FROM outbox_items WHERE job = $1) ORDER BY id";
 const HELD: &str = "SELECT fence FROM leases WHERE name = $1 AND fence = $2 AND holder IS NOT NULL";
+const CHARGE: &str = "INSERT INTO outbox_costs (outbox_id, dst_eid, wei, at)
+     SELECT id, dst_eid, $2, $3 FROM outbox WHERE id = $1
+     ON CONFLICT (outbox_id) DO UPDATE SET wei = excluded.wei";
+const CHARGED: &str = "SELECT wei FROM outbox_costs WHERE dst_eid = $1 AND at >= $2";
 const INSERT: &str = "INSERT INTO outbox (dst_eid, sender, nonce, open) VALUES ($1, $2, $3, 1) RETURNING id";
 
 #[async_trait]
@@ -56,6 +62,19 @@ impl Outbox for Database {
         let mut snapshot = self.snapshot().await.map_err(storage)?;
         let rows = snapshot.all(sql(OF_JOB).bind(job.0.as_slice())).await.map_err(storage)?;
         complete(&mut snapshot, &rows).await
+    }
+
+    async fn charge(&self, id: SubmissionId, wei: u128, at: SystemTime) -> Result<(), StoreError> {
+        let charge = sql(CHARGE).bind(key(id)).bind(wide_digits(wei)).bind(micros(at));
+        self.execute(charge).await.map_err(storage)?;
+        Ok(())
+    }
+
+    async fn charged(&self, dst_eid: Eid, since: SystemTime) -> Result<u128, StoreError> {
+        let mut snapshot = self.snapshot().await.map_err(storage)?;
+        let rows = snapshot.all(sql(CHARGED).bind(dst_eid.0).bind(micros(since))).await.map_err(storage)?;
+        let costs = rows.iter().map(|row| Columns(row).wide("wei")).collect::<Result<Vec<u128>, _>>()?;
+        Ok(costs.into_iter().fold(0, u128::saturating_add))
     }
 
     async fn close(&self, id: SubmissionId) -> Result<(), StoreError> {

@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
 use dvn_core::{
     error::StoreError,
-    ids::{Guid, JobId},
+    ids::{Eid, Guid, JobId},
     ports::{
         Attempt, AuditEntry, AuditLog, Fence, LaneId, NewTransaction, Outbox, OutboxItem, OutboxTransaction,
         SubmissionId,
@@ -108,6 +109,14 @@ impl Outbox for AuditedOutbox {
 
     async fn of_job(&self, job: JobId) -> Result<Vec<OutboxTransaction>, StoreError> {
         self.inner.of_job(job).await
+    }
+
+    async fn charge(&self, id: SubmissionId, wei: u128, at: SystemTime) -> Result<(), StoreError> {
+        self.inner.charge(id, wei, at).await
+    }
+
+    async fn charged(&self, dst_eid: Eid, since: SystemTime) -> Result<u128, StoreError> {
+        self.inner.charged(dst_eid, since).await
     }
 
     async fn close(&self, id: SubmissionId) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@
 //! | `journal_identity`, `journal_anchors` | the journal's name, quarantine and mirror; blocks through which destinations were compared | a second name, deleting the name |
 //! | `halts` | stops that stand | two for one scope |
 //! | `outbox`, `outbox_items`, `outbox_attempts` | transactions, their instructions, their signed forms | two open transactions with one nonce of a lane, a job in two open transactions |
+//! | `outbox_costs` | what each transaction takes, for the daily budget | |
 //! | `evidence`, `halt_evidence` | JSON documents by packet, and those of halts, compressed | the same document twice |
 //! | `paths`, `path_ahead` | nonces seen, by path | a path or a nonce twice |
 //! | `audit` | decisions | a gap, a row that does not follow the newest, any change, deleting above the newest cut |

@@ -10,6 +10,7 @@ use super::{
     EvmSubmitter, broadcast,
     fees::{self, FeeCaps, Price},
     lane::{self, LaneMemory},
+    purse,
     transaction::{self, Order},
 };
 
@@ -66,6 +67,8 @@ async fn replace(
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| lane::signer_error(lane, it))?;
     // Durable first, as every form that may be mined.
     lane.outbox.replace(transaction.id, attempt.clone(), lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
+    let most = purse::most_of(transaction).max(purse::most(&attempt));
+    purse::charge(lane, transaction.id, most).await?;
     tracing::warn!(chain, nonce, tx_hash = %attempt.tx_hash, cancels = %newest.tx_hash, "transaction is cancelled");
     memory.sent.insert(transaction.id, attempt.at);
     broadcast::broadcast(&lane.panel, &attempt).await;

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use alloy::primitives::{Address, Bytes, U64, U256};
+use alloy::primitives::{Address, Bytes, U64};
 use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::{BlockNumber, JobId},
@@ -16,8 +16,9 @@ use super::{
     EvmSubmitter,
     batch::{self, Bounds},
     broadcast,
-    fees::{self, Market, Price},
+    fees::{self, Market},
     forecast::{self, Forecast},
+    gap, purse,
     transaction::{self, Order, TransactionError},
 };
 use crate::call::Call;
@@ -35,25 +36,33 @@ pub(super) struct LaneMemory {
     pub(super) bounds: Bounds,
     /// What one item took in the newest simulation.
     pub(super) item_gas: u64,
+    /// Open transactions whose cost this process noted.
+    pub(super) charged: BTreeSet<SubmissionId>,
+    /// What the newest transaction could take, in wei.
+    pub(super) newest_cost: u128,
+    /// When the balance was last looked at.
+    pub(super) balance_seen: Option<SystemTime>,
+    pub(super) is_low: bool,
+    pub(super) is_used_up: bool,
 }
 
 impl LaneMemory {
     /// Nothing is open any more.
     pub(super) fn clear(&mut self) {
-        let Self { sent, bypassed, gap, .. } = self;
+        let Self { sent, bypassed, gap, charged, .. } = self;
         sent.clear();
         bypassed.clear();
+        charged.clear();
         *gap = None;
     }
 
     pub(super) fn forget(&mut self, submission: SubmissionId) {
         self.sent.remove(&submission);
         self.bypassed.remove(&submission);
+        self.charged.remove(&submission);
     }
 }
 
-/// How long a gap must have stood, in blocks, before it counts as one and not as a seat that lags.
-const GAP_BLOCKS: u64 = 8;
 /// The most transactions that one account has in flight: what geth's pool keeps of each account even when it is full.
 pub(super) const MOST_OPEN: usize = 16;
 /// Simulations for one transaction: each but the last leaves something out.
@@ -67,6 +76,11 @@ pub(super) async fn submit(
     let open = lane.outbox.open(lane.lane_id()).await.map_err(|it| lane.store(it))?;
     let (sent, new) = sorted(&open, batch);
     let mut submitted = Submitted { sent, refused: Vec::new() };
+    // Where nothing at all is left, nothing has to be asked.
+    let is_bounded = new.iter().any(|it| !it.attestation.is_retraction());
+    if is_bounded && !purse::allows(lane, memory, 1).await? {
+        return Err(purse::used_up(lane, 1));
+    }
     let Some(plan) = plan(lane, memory, new, &mut submitted.refused).await? else {
         return Ok(submitted);
     };
@@ -75,9 +89,14 @@ pub(super) async fn submit(
         let detail = format!("{} wei a unit of gas, the cap is {}", above.wanted, lane.config.fees.max_fee);
         lane.fail(SubmitErrorKind::FeeCap, detail)
     })?;
-    let account = forecast.account;
-    afford(lane, gas_limit, price, account.balance)?;
-    let nonce = next_nonce(account.count, &open, gap(memory, account.head));
+    let (account, cost) = (forecast.account, purse::cost(gas_limit, price));
+    memory.newest_cost = cost;
+    purse::note_balance(lane, memory, account.balance);
+    if is_bounded && !purse::allows(lane, memory, cost).await? {
+        return Err(purse::used_up(lane, cost));
+    }
+    purse::afford(lane, &open, cost, account.balance)?;
+    let nonce = next_nonce(account.count, &open, gap::standing(memory, account.head));
     let input = transaction::execute_call(&new);
     let order = Order { chain_id: lane.config.chain_id, nonce, gas_limit, to: lane.config.dvn, input };
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| signer_error(lane, it))?;
@@ -87,6 +106,8 @@ pub(super) async fn submit(
     let id = lane.outbox.put(kept, lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
     let chain = &lane.panel.chain().name;
     tracing::info!(chain, nonce, tx_hash = %attempt.tx_hash, items = new.len(), submission = id.0, "transaction kept");
+    purse::charge(lane, id, cost).await?;
+    memory.charged.insert(id);
     memory.gap = None;
     memory.sent.insert(id, lane.clock.now());
     broadcast::broadcast(&lane.panel, &attempt).await;
@@ -208,21 +229,6 @@ pub(super) async fn gas_limit(lane: &EvmSubmitter, to: Address, input: &Bytes) -
         return Err(forecast::refused(lane, None, &ballot));
     };
     Ok(lane.config.gas.limit(estimate, 0, u64::try_from(input.len()).unwrap_or(u64::MAX)))
-}
-
-fn afford(lane: &EvmSubmitter, gas_limit: u64, price: Price, balance: U256) -> Result<(), SubmitError> {
-    let cost = U256::from(gas_limit).saturating_mul(U256::from(price.max_fee));
-    if balance >= cost {
-        return Ok(());
-    }
-    let sender = lane.sender.address();
-    let detail = format!("{sender} has {balance} wei, the transaction may take {cost}; send it more");
-    Err(lane.fail(SubmitErrorKind::Underfunded, detail))
-}
-
-/// The gap's nonce, once it stood long enough not to be a seat's lag.
-fn gap(memory: &LaneMemory, head: BlockNumber) -> Option<u64> {
-    memory.gap.filter(|(_, since)| head >= since.above(GAP_BLOCKS)).map(|(nonce, _)| nonce)
 }
 
 /// The nonce after the chain's count and after every open transaction; a standing gap is filled first.

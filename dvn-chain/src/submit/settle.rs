@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy::primitives::U64;
+use alloy::primitives::{U64, U256};
 use dvn_core::{
     error::{SubmitError, SubmitErrorKind},
     ids::BlockNumber,
@@ -14,14 +14,16 @@ use dvn_core::{
 use super::{
     EvmSubmitter, broadcast, cancel,
     fees::{self, Price},
+    gap,
     lane::{self, LaneMemory},
     outcome::{self, Mined},
+    purse,
     transaction::{self, Order},
 };
 use crate::{
     anchor,
     call::{Answers, Call},
-    panel::{Ballot, PanelError},
+    panel::{Ballot, PanelError, median},
     rpc::{Receipt, RpcReceipt},
     seat::{Seat, SeatError},
 };
@@ -32,19 +34,25 @@ struct Snapshot {
     head: BlockNumber,
     /// The nonce that the chain takes next.
     count: u64,
+    balance: U256,
+    /// What all that is open may take, in wei.
+    committed: u128,
 }
 
-/// What one seat says: a receipt or none for each attempt of each open transaction, in order.
+/// What one seat says: a receipt or none for each attempt of each open transaction, in order, and what it took.
 #[derive(Debug)]
 struct Seen {
     head: BlockNumber,
     count: u64,
+    balance: U256,
     receipts: Vec<Option<Receipt>>,
+    paid: Vec<Option<u128>>,
 }
 
 /// Where a transaction stands.
 enum Fate<'a> {
-    Mined(&'a Attempt, Receipt),
+    /// By this form, with this receipt, which is at this place among all.
+    Mined(&'a Attempt, Receipt, usize),
     /// The threshold of seats knows of no receipt and nobody knows one.
     Absent,
     /// Seats do not agree yet.
@@ -55,17 +63,30 @@ pub(super) async fn settle(lane: &EvmSubmitter, memory: &mut LaneMemory) -> Resu
     let open = lane.outbox.open(lane.lane_id()).await.map_err(|it| lane.store(it))?;
     if open.is_empty() {
         memory.clear();
+        purse::look(lane, memory).await;
         return Ok(Vec::new());
     }
     let snapshot = snapshot(lane, &open).await?;
-    note_gap(lane, memory, &snapshot, &open);
+    purse::note_balance(lane, memory, snapshot.balance);
+    // What an earlier process kept, and maybe did not come to note.
+    for transaction in open.iter().filter(|it| !memory.charged.contains(&it.id)).collect::<Vec<_>>() {
+        purse::charge(lane, transaction.id, purse::most_of(transaction)).await?;
+        memory.charged.insert(transaction.id);
+    }
+    gap::note(lane, memory, (snapshot.head, snapshot.count), &open);
     let (mut settlements, mut failed) = (Vec::new(), None);
     let mut first: usize = 0;
     for transaction in &open {
         let outcomes = look_after(lane, memory, &snapshot, transaction, first).await;
         first = first.saturating_add(transaction.attempts.len());
         match outcomes {
-            Ok(outcomes) => {
+            Ok(None) => {}
+            // One that does nothing is about no job that could take note.
+            Ok(Some(_)) if transaction.items.is_empty() => {
+                lane.outbox.close(transaction.id).await.map_err(|it| lane.store(it))?;
+                memory.forget(transaction.id);
+            }
+            Ok(Some(outcomes)) => {
                 let (submission, reports) = (transaction.id, transaction.items.iter().zip(outcomes));
                 settlements.extend(reports.map(|(item, outcome)| Settlement { submission, job: item.job, outcome }));
             }
@@ -77,57 +98,72 @@ pub(super) async fn settle(lane: &EvmSubmitter, memory: &mut LaneMemory) -> Resu
             }
         }
     }
+    if let Err(error) = gap::fill(lane, memory, snapshot.head).await {
+        tracing::warn!(chain = lane.panel.chain().name, %error, "gap could not be filled");
+        failed = failed.or(Some(error));
+    }
     match failed {
         Some(error) if settlements.is_empty() => Err(error),
         _ => Ok(settlements),
     }
 }
 
-/// The outcomes of one transaction, whose first attempt is at `first` among all, or none while it is undecided.
+/// The outcomes of one transaction, whose first attempt is at `first` among all, or nothing while it is undecided.
 async fn look_after(
     lane: &EvmSubmitter,
     memory: &mut LaneMemory,
     snapshot: &Snapshot,
     transaction: &OutboxTransaction,
     first: usize,
-) -> Result<Vec<Outcome>, SubmitError> {
+) -> Result<Option<Vec<Outcome>>, SubmitError> {
     let fate = fate(lane, snapshot, transaction, first).await?;
     if matches!(fate, Fate::Absent) && snapshot.count > transaction.nonce {
         return bypassed(lane, memory, snapshot, transaction).await;
     }
     memory.bypassed.remove(&transaction.id);
     match fate {
-        Fate::Mined(attempt, receipt) => return judged(lane, transaction, attempt, &receipt).await,
-        Fate::Absent => push(lane, memory, transaction, transaction.nonce == snapshot.count).await?,
+        Fate::Mined(attempt, receipt, at) => {
+            let outcomes = judged(lane, transaction, attempt, &receipt).await?;
+            let paid = snapshot.ballot.votes.iter().filter_map(|vote| *vote.value.paid.get(at)?);
+            if let (Some(_), Some(paid)) = (&outcomes, median(paid)) {
+                purse::charge(lane, transaction.id, paid).await?;
+            }
+            return Ok(outcomes);
+        }
+        Fate::Absent => push(lane, memory, snapshot, transaction).await?,
         Fate::Unclear => {}
     }
-    Ok(Vec::new())
+    Ok(None)
 }
 
 async fn snapshot(lane: &EvmSubmitter, open: &[OutboxTransaction]) -> Result<Snapshot, SubmitError> {
-    let mut calls = vec![Call::block_number(), Call::transaction_count(lane.sender.address())];
+    let sender = lane.sender.address();
+    let mut calls = vec![Call::block_number(), Call::transaction_count(sender), Call::balance(sender)];
     let hashes: Vec<_> = open.iter().flat_map(|it| it.attempts.iter().map(|attempt| attempt.tx_hash)).collect();
     calls.extend(hashes.iter().map(|hash| Call::receipt(*hash)));
     let question = |seat: Arc<Seat>| {
         let (calls, hashes) = (calls.clone(), &hashes);
         async move {
             let mut answers = Answers::new(seat.batch(calls).await?);
-            let (head, count): (U64, U64) = (answers.next()?, answers.next()?);
-            let mut receipts = Vec::new();
+            let (head, count, balance): (U64, U64, U256) = (answers.next()?, answers.next()?, answers.next()?);
+            let (mut receipts, mut paid) = (Vec::new(), Vec::new());
             for hash in hashes {
                 let receipt: Option<RpcReceipt> = answers.next()?;
                 if receipt.as_ref().is_some_and(|receipt| receipt.transaction_hash != *hash) {
                     return Err(SeatError::malformed("receipt of another transaction"));
                 }
+                paid.push(receipt.as_ref().and_then(RpcReceipt::paid));
                 receipts.push(receipt.map(RpcReceipt::normalised).transpose()?);
             }
-            Ok(Some(Seen { head: BlockNumber(head.to()), count: count.to(), receipts }))
+            Ok(Some(Seen { head: BlockNumber(head.to()), count: count.to(), balance, receipts, paid }))
         }
     };
     let ballot = lane.panel.gather(question).await;
     let head = lane.panel.reached("newest block", &ballot, |it| it.head).map_err(|it| lane.missing(&it))?;
     let count = lane.panel.reached("sender's nonce", &ballot, |it| it.count).map_err(|it| lane.missing(&it))?;
-    Ok(Snapshot { ballot, head, count })
+    let balance = lane.panel.reached("sender's balance", &ballot, |it| it.balance).map_err(|it| lane.missing(&it))?;
+    let committed = open.iter().map(purse::most_of).fold(0, u128::saturating_add);
+    Ok(Snapshot { ballot, head, count, balance, committed })
 }
 
 /// What the seats know of the attempts of one transaction, of which at most one can be mined.
@@ -142,7 +178,7 @@ async fn fate<'a>(
         let told = snapshot.ballot.votes.iter();
         let told = told.filter_map(|vote| Some((vote.seat, vote.value.receipts.get(at)?.as_ref()?)));
         match lane.panel.electorate().poll(told) {
-            Poll::Agreed(receipt) => return Ok(Fate::Mined(attempt, receipt.clone())),
+            Poll::Agreed(receipt) => return Ok(Fate::Mined(attempt, receipt.clone(), at)),
             Poll::Missing(Shortfall::Votes { have: 0, .. }) => {}
             Poll::Missing(_) => fate = Fate::Unclear,
             Poll::Split(receipts) => {
@@ -171,23 +207,23 @@ async fn judged(
     transaction: &OutboxTransaction,
     attempt: &Attempt,
     receipt: &Receipt,
-) -> Result<Vec<Outcome>, SubmitError> {
+) -> Result<Option<Vec<Outcome>>, SubmitError> {
     let anchored = match anchor::block_at(&lane.panel, receipt.block.number).await {
         Ok(anchored) => anchored.value,
         Err(error @ PanelError::Contradiction { .. }) => {
             dissent(lane, receipt.block.number, error.to_string()).await?;
-            return Ok(Vec::new());
+            return Ok(None);
         }
         Err(error @ PanelError::Missing { .. }) => return Err(lane.missing(&error)),
     };
     if anchored.block != receipt.block {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     if cancel::is_cancellation(lane, attempt) {
-        return Ok(transaction.items.iter().map(|_| Outcome::Cancelled).collect());
+        return Ok(Some(transaction.items.iter().map(|_| Outcome::Cancelled).collect()));
     }
     let mined = Mined { tx_hash: attempt.tx_hash, receipt, time: anchored.time };
-    Ok(outcome::outcomes(&transaction.items, mined, lane.config.dvn).collect())
+    Ok(Some(outcome::outcomes(&transaction.items, mined, lane.config.dvn).collect()))
 }
 
 /// The nonce is used, but not by us as far as the seats know. Believed once the head at which it was first seen so is
@@ -197,31 +233,33 @@ async fn bypassed(
     memory: &mut LaneMemory,
     snapshot: &Snapshot,
     transaction: &OutboxTransaction,
-) -> Result<Vec<Outcome>, SubmitError> {
+) -> Result<Option<Vec<Outcome>>, SubmitError> {
     let since = *memory.bypassed.entry(transaction.id).or_insert(snapshot.head);
     if lane.head().await?.settled < since {
-        return Ok(Vec::new());
+        return Ok(None);
     }
+    purse::charge(lane, transaction.id, 0).await?;
     let (chain, nonce) = (&lane.panel.chain().name, transaction.nonce);
     tracing::error!(chain, nonce, sender = %lane.sender.address(), "nonce was used by a transaction that is not ours");
     metrics::counter!("dvn_foreign_transactions_total", "chain" => chain.clone()).increment(1);
     let reason = format!("nonce {nonce} was used by another transaction");
-    Ok(transaction.items.iter().map(|_| Outcome::Ineffective { reason: reason.clone() }).collect())
+    Ok(Some(transaction.items.iter().map(|_| Outcome::Ineffective { reason: reason.clone() }).collect()))
 }
 
 /// Sends a transaction again, at a better price where it is next in its lane and old enough.
 async fn push(
     lane: &EvmSubmitter,
     memory: &mut LaneMemory,
+    snapshot: &Snapshot,
     transaction: &OutboxTransaction,
-    is_next: bool,
 ) -> Result<(), SubmitError> {
     let Some(newest) = transaction.attempts.last() else {
         return Ok(());
     };
     let now = lane.clock.now();
     let since = |at| now.duration_since(at).unwrap_or(Duration::ZERO);
-    if is_next && since(newest.at) >= lane.config.replace_after && replace(lane, memory, transaction, newest).await? {
+    let is_stuck = transaction.nonce == snapshot.count && since(newest.at) >= lane.config.replace_after;
+    if is_stuck && replace(lane, memory, snapshot, transaction, newest).await? {
         return Ok(());
     }
     let is_due = memory.sent.get(&transaction.id).is_none_or(|at| since(*at) >= lane.config.resend_after);
@@ -236,6 +274,7 @@ async fn push(
 async fn replace(
     lane: &EvmSubmitter,
     memory: &mut LaneMemory,
+    snapshot: &Snapshot,
     transaction: &OutboxTransaction,
     newest: &Attempt,
 ) -> Result<bool, SubmitError> {
@@ -249,27 +288,21 @@ async fn replace(
         return Ok(false);
     };
     let order = Order::kept(&newest.raw).map_err(|it| lane::signer_error(lane, it))?;
+    let most = purse::cost(order.gas_limit, price);
+    let more = most.saturating_sub(purse::most_of(transaction));
+    if snapshot.balance < U256::from(snapshot.committed.saturating_add(more)) {
+        tracing::warn!(chain, nonce, balance = %snapshot.balance, "price is not raised beyond what the sender can pay");
+        return Ok(false);
+    }
+    let is_bounded = transaction.items.iter().any(|it| !it.attestation.is_retraction());
+    if is_bounded && !cancel::is_cancellation(lane, newest) && !purse::allows(lane, memory, more).await? {
+        return Ok(false);
+    }
     let attempt = order.signed(price, &*lane.sender, &*lane.clock).await.map_err(|it| lane::signer_error(lane, it))?;
     lane.outbox.replace(transaction.id, attempt.clone(), lane.fence().as_ref()).await.map_err(|it| lane.store(it))?;
+    purse::charge(lane, transaction.id, most).await?;
     tracing::info!(chain, nonce, tx_hash = %attempt.tx_hash, max_fee = price.max_fee, "transaction is replaced at a better price");
     memory.sent.insert(transaction.id, attempt.at);
     broadcast::broadcast(&lane.panel, &attempt).await;
     Ok(true)
-}
-
-/// Notes a nonce that the chain waits for while nobody has it; the next new transaction takes it once it stood a while.
-fn note_gap(lane: &EvmSubmitter, memory: &mut LaneMemory, snapshot: &Snapshot, open: &[OutboxTransaction]) {
-    let count = snapshot.count;
-    if open.iter().any(|it| it.nonce <= count) {
-        memory.gap = None;
-        return;
-    }
-    if memory.gap.is_none_or(|(nonce, _)| nonce != count) {
-        tracing::warn!(
-            chain = lane.panel.chain().name,
-            nonce = count,
-            "open transactions wait behind a nonce that nobody has"
-        );
-        memory.gap = Some((count, snapshot.head));
-    }
 }

@@ -79,6 +79,7 @@ impl Clock for ManualClock {
 pub(crate) struct MemoryOutbox {
     pub(crate) all: Mutex<Vec<OutboxTransaction>>,
     pub(crate) fails: Mutex<bool>,
+    pub(crate) costs: Mutex<BTreeMap<SubmissionId, (u128, SystemTime)>>,
 }
 
 impl MemoryOutbox {
@@ -112,6 +113,16 @@ impl Outbox for MemoryOutbox {
     async fn of_job(&self, job: JobId) -> Result<Vec<OutboxTransaction>, StoreError> {
         let carries = |it: &&OutboxTransaction| it.items.iter().any(|item| item.job == job);
         Ok(self.all.lock().unwrap().iter().filter(carries).cloned().collect())
+    }
+
+    async fn charge(&self, id: SubmissionId, wei: u128, at: SystemTime) -> Result<(), StoreError> {
+        self.check()?;
+        self.costs.lock().unwrap().entry(id).or_insert((wei, at)).0 = wei;
+        Ok(())
+    }
+
+    async fn charged(&self, _: Eid, since: SystemTime) -> Result<u128, StoreError> {
+        Ok(self.costs.lock().unwrap().values().filter(|(_, at)| *at >= since).map(|(wei, _)| wei).sum())
     }
 
     async fn close(&self, id: SubmissionId) -> Result<(), StoreError> {

@@ -204,6 +204,7 @@ impl World {
             }
             json!({
                 "transactionHash": tx.hash, "blockHash": hash, "blockNumber": block, "status": U64::from(tx.status), "logs": logs,
+                "gasUsed": U64::from(77_433), "effectiveGasPrice": U64::from(self.base_fee + 100),
             })
         })
         .collect()

@@ -27,6 +27,7 @@ pub(super) fn from_assess(error: AssessError) -> CosignError {
             SubmitErrorKind::Bug => CosignErrorKind::Bug,
             SubmitErrorKind::Missing
             | SubmitErrorKind::FeeCap
+            | SubmitErrorKind::Budget
             | SubmitErrorKind::Underfunded
             | SubmitErrorKind::Signer
             | SubmitErrorKind::Store

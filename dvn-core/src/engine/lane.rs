@@ -89,8 +89,8 @@ impl LaneError {
 
     /// Whether only what is new has to wait, while what is open goes on.
     fn keeps_queued(&self) -> bool {
-        use SubmitErrorKind::{FeeCap, Rejected, Underfunded};
-        matches!(self, Self::Destination(error) if matches!(error.kind(), FeeCap | Underfunded | Rejected))
+        use SubmitErrorKind::{Budget, FeeCap, Rejected, Underfunded};
+        matches!(self, Self::Destination(error) if matches!(error.kind(), Budget | FeeCap | Underfunded | Rejected))
     }
 }
 

@@ -111,6 +111,20 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn of_job(&self, job: JobId) -> Result<Vec<OutboxTransaction>, StoreError>;
 
+    /// Notes what a transaction takes in wei: at most, and once it is mined in truth. It takes the place of what was noted
+    /// before; the moment stays that of the first note.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn charge(&self, id: SubmissionId, wei: u128, at: SystemTime) -> Result<(), StoreError>;
+
+    /// What all lanes' transactions to a destination take together, in wei, of those that were first noted at this moment or
+    /// later.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn charged(&self, dst_eid: Eid, since: SystemTime) -> Result<u128, StoreError>;
+
     /// The transaction's fate is known and taken note of.
     ///
     /// # Errors

@@ -61,6 +61,10 @@ pub struct Fees {
     pub max_fee: u128,
     /// Cap of `maxPriorityFeePerGas` in wei; 5 gwei by default.
     pub max_priority: u128,
+    /// The most that attestations may take in any 24 hours, in wei; no bound by default.
+    pub daily_budget: Option<u128>,
+    /// The sender's balance below which an alarm is raised, in wei; by default 50 times what the newest transaction may take.
+    pub low_balance: Option<u128>,
 }
 
 pub(super) struct TargetDraft {
@@ -148,12 +152,11 @@ fn read_fees(mut section: Section<'_>) -> Fees {
     if max_priority > max_fee {
         section.problem_at("max_priority_gwei", "must not be above `max_fee_gwei`, of which it is a part");
     }
-    if section.parsed("daily_budget", scalar::amount(18)).is_some() {
-        section.problem_at(
-            "daily_budget",
-            "a daily budget is not in this build: remove it and keep little on the sender's account",
-        );
+    let daily_budget = section.parsed("daily_budget", scalar::amount(18));
+    if daily_budget == Some(0) {
+        section.problem_at("daily_budget", "must be above 0: nothing could ever be sent; leave it out for no bound");
     }
+    let low_balance = section.parsed("low_balance", scalar::amount(18));
     section.finish();
-    Fees { max_fee, max_priority }
+    Fees { max_fee, max_priority, daily_budget, low_balance }
 }

@@ -193,7 +193,10 @@ fn what_is_left_out_has_defaults() {
     assert_eq!(arbitrum.contracts.send_libs.len(), 2);
     let target = &config.targets[1];
     assert_eq!(target.batch, Batch { max_items: 25, max_wait: Duration::from_secs(2) });
-    assert_eq!(target.fees, Fees { max_fee: 200_000_000_000, max_priority: 5_000_000_000 });
+    assert_eq!(
+        target.fees,
+        Fees { max_fee: 200_000_000_000, max_priority: 5_000_000_000, daily_budget: None, low_balance: None }
+    );
 }
 
 #[test]
@@ -204,7 +207,15 @@ fn a_target_keeps_every_setting_and_shares_the_rpc_of_its_name() {
     assert_eq!(conflux.network.rpc.seats[0].url.expose().as_str(), "http://10.0.2.102:8545/s3cret");
     assert_eq!(conflux.contracts.receive_libs, [address!("16Cc4EF7c128d7FEa96Cf46FFD9dD20f76170347")]);
     assert_eq!(conflux.batch, Batch { max_items: 10, max_wait: Duration::from_millis(500) });
-    assert_eq!(conflux.fees, Fees { max_fee: 100_500_000_000, max_priority: 1_000_000_000 });
+    assert_eq!(
+        conflux.fees,
+        Fees {
+            max_fee: 100_500_000_000,
+            max_priority: 1_000_000_000,
+            daily_budget: Some(2_500_000_000_000_000_000),
+            low_balance: Some(250_000_000_000_000_000)
+        }
+    );
     assert!(conflux.signer.is_none());
     assert_eq!(pkcs11(config.targets[1].signer.as_ref().unwrap()).key_label, "dvn-arbitrum-key");
 }

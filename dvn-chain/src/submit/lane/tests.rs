@@ -40,6 +40,6 @@ fn a_standing_gap_is_filled_first() {
 #[test]
 fn a_gap_counts_once_it_stood_a_while() {
     let memory = LaneMemory { gap: Some((4, BlockNumber(100))), ..LaneMemory::default() };
-    assert_eq!(gap(&memory, BlockNumber(107)), None);
-    assert_eq!(gap(&memory, BlockNumber(108)), Some(4));
+    assert_eq!(gap::standing(&memory, BlockNumber(107)), None);
+    assert_eq!(gap::standing(&memory, BlockNumber(108)), Some(4));
 }

@@ -15,6 +15,7 @@ pub async fn outbox(make: &impl AsyncFn() -> Store) {
     open_transactions_exclude_each_other(&*make().await.outbox).await;
     open_transactions_come_by_nonce(&*make().await.outbox).await;
     only_open_transactions_are_replaced(&*make().await.outbox).await;
+    costs_add_up_by_destination_and_time(&*make().await.outbox).await;
     a_leader_that_was_replaced_writes_nothing(&make().await).await;
     of_concurrent_puts_one_wins(make().await).await;
 }
@@ -101,6 +102,32 @@ async fn only_open_transactions_are_replaced(outbox: &dyn Outbox) {
         assert!(outbox.replace(id, attempt(2), None).await.is_err(), "{id:?}");
     }
     assert_eq!(outbox.of_job(item(1).job).await.unwrap(), [kept(id, transaction(1, &[1]), false)]);
+}
+
+async fn costs_add_up_by_destination_and_time(outbox: &dyn Outbox) {
+    let other = LaneId { sender: Address::ZERO, ..LANE };
+    let elsewhere = LaneId { dst_eid: SRC, ..LANE };
+    let mut ids = Vec::new();
+    for (lane, packet) in [(LANE, 1), (other, 2), (elsewhere, 3)] {
+        ids.push(outbox.put(NewTransaction { lane, ..transaction(1, &[packet]) }, None).await.unwrap());
+    }
+    assert_eq!(outbox.charged(DST, at(0)).await.unwrap(), 0);
+    let far = u128::from(u64::MAX).saturating_mul(10);
+    for (id, wei, moment) in [(ids[0], far, 10), (ids[1], 7, 20), (ids[2], 1_000, 20)] {
+        outbox.charge(id, wei, at(moment)).await.unwrap();
+    }
+    assert_eq!(outbox.charged(DST, at(10)).await.unwrap(), far.saturating_add(7));
+    assert_eq!(outbox.charged(DST, at(11)).await.unwrap(), 7);
+    assert_eq!(outbox.charged(SRC, at(11)).await.unwrap(), 1_000);
+    assert_eq!(outbox.charged(DST, at(21)).await.unwrap(), 0);
+    // What it took in truth takes the place of what it might, at the same moment, also once it is closed.
+    outbox.close(ids[0]).await.unwrap();
+    outbox.charge(ids[0], 3, at(99)).await.unwrap();
+    assert_eq!(outbox.charged(DST, at(10)).await.unwrap(), 10);
+    assert_eq!(outbox.charged(DST, at(11)).await.unwrap(), 7);
+    // What nobody put costs nothing.
+    outbox.charge(SubmissionId(u64::MAX), 5, at(10)).await.unwrap();
+    assert_eq!(outbox.charged(DST, at(0)).await.unwrap(), 10);
 }
 
 /// Whoever leads a lane writes to it; who was replaced does not any more, whatever its clock says.

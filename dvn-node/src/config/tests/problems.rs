@@ -358,15 +358,16 @@ fn what_is_not_in_this_build() {
             ],
         ),
         (
-            "max_fee_gwei: 100.5",
-            "max_fee_gwei: 100.5, daily_budget: \"2.5\"",
+            "daily_budget: \"2.5\", low_balance: \"0.25\"",
+            "daily_budget: \"0\", low_balance: lots",
             &[
-                "target_chains.conflux.fees.daily_budget: a daily budget is not in this build: remove it and keep little on the sender's account",
+                "target_chains.conflux.fees.daily_budget: must be above 0: nothing could ever be sent; leave it out for no bound",
+                "target_chains.conflux.fees.low_balance: `lots` is not an amount: write a decimal number such as 2.5, with at most 18 decimals",
             ],
         ),
         (
-            "max_priority_gwei: 1 ",
-            "max_priority_gwei: 101 ",
+            "max_priority_gwei: 1,",
+            "max_priority_gwei: 101,",
             &["target_chains.conflux.fees.max_priority_gwei: must not be above `max_fee_gwei`, of which it is a part"],
         ),
         (

@@ -96,7 +96,12 @@ async fn what_is_not_there_or_of_another_release_is_said() {
     assert!(beside.journal.intend(&intent(1, "a")).await.is_err(), "it was opened to look at");
     drop(store);
     let pool = raw(server, &options).await;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9000").execute(&pool).await.unwrap();
+    sqlx::query(
+        "UPDATE _sqlx_migrations SET version = 9000 WHERE version = (SELECT max(version) FROM _sqlx_migrations)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     assert!(matches!(Postgres::open(&options).await, Err(OpenError::Newer { found: 9000, .. })));
     let mut wrong = options.clone();
     wrong.password = Some("wrong".to_owned().into());
