@@ -16,7 +16,7 @@ use dvn_core::{
     ids::{BlockNumber, Confirmations, Eid, Vid},
     packet::Claim,
     ports::{
-        Chain, ChainSource, Observation, Outcome, Settlement, SignedAttestation, Signer, Submitter, SystemClock,
+        Chain, ChainSource, Clock, Observation, Outcome, Settlement, SignedAttestation, Signer, Submitter, SystemClock,
         Verification, Verifier,
     },
     quorum::Threshold,
@@ -73,6 +73,11 @@ fn verifier(chain: &devnet::Chain) -> EvmVerifier {
 }
 
 pub(crate) fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
+    submitter_on(chain, Arc::new(MemoryOutbox::default()), Arc::new(SystemClock::new()))
+}
+
+/// One that goes on with what an earlier one kept.
+pub(crate) fn submitter_on(chain: &devnet::Chain, outbox: Arc<MemoryOutbox>, clock: Arc<dyn Clock>) -> EvmSubmitter {
     let Profile { finality, gas, .. } = ChainClass::Generic.profile();
     let config = SubmitterConfig {
         chain_id: chain.chain_id(),
@@ -88,8 +93,7 @@ pub(crate) fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
         resend_after: Duration::from_secs(60),
         expiry_margin: Duration::from_secs(30),
     };
-    let sender = Arc::new(Sender(keys::submitter(0)));
-    EvmSubmitter::new(panel(chain), config, sender, Arc::new(MemoryOutbox::default()), Arc::new(SystemClock::new()))
+    EvmSubmitter::new(panel(chain), config, Arc::new(Sender(keys::submitter(0))), outbox, clock)
 }
 
 pub(crate) async fn start() -> Option<Devnet> {

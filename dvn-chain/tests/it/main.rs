@@ -17,6 +17,7 @@ mod history;
 mod history_devnet;
 mod hostile;
 mod impostors;
+mod lanes;
 mod limits;
 mod node;
 mod omission;
