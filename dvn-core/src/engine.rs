@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 pub use self::history::HistoryError;
-pub use self::progress::{Progress, ProgressReport, RecentMove, SourceProgress};
+pub use self::progress::{Backfill, Progress, ProgressReport, RecentMove, SourceProgress};
 pub(crate) use self::{audit::Audits, calendar::Calendar, inherited::Own, turn::Turns};
 use crate::{
     assess::Views,

@@ -48,5 +48,5 @@ pub mod testing;
 
 pub use alloy_primitives;
 pub use builder::{Batch, BuildError, Builder, Destination, Source};
-pub use engine::{Dvn, HistoryError, Progress, ProgressReport, RecentMove, RunError, SourceProgress};
+pub use engine::{Backfill, Dvn, HistoryError, Progress, ProgressReport, RecentMove, RunError, SourceProgress};
 pub use policy::longest_life;

@@ -30,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     journal::{JournalStatus, QuarantineStatus},
-    status::{ChainStatus, JobCount, NodeStatus, PacketLine, PeerStatus, Phase, Readiness, Role, Snapshot},
+    status::{
+        BackfillStatus, ChainStatus, JobCount, NodeStatus, PacketLine, PeerStatus, Phase, Readiness, Role, Snapshot,
+    },
 };
 
 /// Why the address cannot be listened on.

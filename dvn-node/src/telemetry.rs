@@ -206,6 +206,10 @@ fn describe() {
     describe_gauge!("dvn_nonce_gap", "1 while open transactions wait behind a nonce that nobody has, else 0.");
     describe_gauge!("dvn_source_head_block", "Newest block of a source chain that enough seats have.");
     describe_gauge!("dvn_source_settled_block", "Newest final block of a source chain.");
+    describe_gauge!(
+        "dvn_source_backfill_blocks",
+        "Blocks of a source chain that were missed and are still to be read."
+    );
     describe_gauge!("dvn_source_cursor_block", "Last block of a source chain whose assignments are all stored.");
 }
 

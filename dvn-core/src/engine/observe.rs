@@ -1,27 +1,33 @@
 //! Follows one source: blocks that may still change give early hints, settled blocks are read once for good and move the
-//! cursor.
+//! cursor. What a node missed while it was away is read beside that, see [`backfill`].
+
+mod backfill;
+mod ledger;
+mod take;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::{Engine, RETRY, pause, record::chain_of};
+use self::ledger::Ledger;
+
+use super::{Engine, RETRY, pause, progress::Backfill, record::chain_of};
 use crate::{
     builder::Source,
     error::{ChainSourceError, Disposition, StoreError},
-    ids::{BlockNumber, JobId},
-    job::{Job, Move},
-    ports::{Assignment, AuditEntry, Due, Head, Observed},
+    ids::BlockNumber,
+    ports::{Chain, Head},
 };
 
-/// Packets that are stored in one transaction.
-const TOGETHER: usize = 200;
-
 pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationToken) {
-    let mut follower = Follower { engine, source, cursor: None, tip: BlockNumber(0), head: None, swept: None };
+    let reading = Reading { engine, source, ledger: Arc::default() };
+    let follower = Follower { reading: reading.clone(), read: None, tip: BlockNumber(0), head: None };
+    tokio::join!(follow(follower, &stop), backfill::run(reading, &stop));
+}
+
+async fn follow(mut follower: Follower, stop: &CancellationToken) {
     let mut failures: u32 = 0;
     while !stop.is_cancelled() {
         let result = tokio::select! {
@@ -33,10 +39,10 @@ pub(crate) async fn run(engine: Arc<Engine>, source: Source, stop: CancellationT
                 failures = 0;
                 continue;
             }
-            Err(error) => follower.note(&error).await,
+            Err(error) => follower.reading.note(&error).await,
         };
         failures = failures.saturating_add(1);
-        if !pause(&stop, RETRY.after(failures).max(least)).await {
+        if !pause(stop, RETRY.after(failures).max(least)).await {
             return;
         }
     }
@@ -50,125 +56,163 @@ enum ObserveError {
     Store(#[from] StoreError),
 }
 
-struct Follower {
+/// A source with what was read of it, for those who read.
+#[derive(Clone)]
+struct Reading {
     engine: Arc<Engine>,
     source: Source,
-    /// Mirrors the durable cursor.
-    cursor: Option<BlockNumber>,
+    /// Nothing until the durable cursor is loaded.
+    ledger: Arc<Mutex<Option<Ledger>>>,
+}
+
+struct Follower {
+    reading: Reading,
+    /// The last settled block that was read here, or is left to the backfill.
+    read: Option<BlockNumber>,
     /// The last block that was read for hints only.
     tip: BlockNumber,
     head: Option<Head>,
-    /// The last block that was read a second time, and when.
-    swept: Option<(BlockNumber, Instant)>,
 }
 
-/// How many blocks before the cursor a restarted node reads again: those that the last process may not have come to.
-const READ_AGAIN: u64 = 1_000;
+/// Further behind than so many settled blocks, the newest are read first and the rest beside them. Fewer are a question or two.
+const FAR: u64 = 2_000;
+/// So many settled blocks are the newest.
+const NEAR: u64 = 1_000;
 /// How long a halted source rests before it is looked at again; the halt stays whatever is seen then.
 const HALTED: Duration = Duration::from_secs(5);
 
 impl Follower {
     /// One step: learn the head, read one stretch of settled blocks and the new tip, wake the jobs that became ripe.
     async fn round(&mut self) -> Result<(), ObserveError> {
-        let behind = matches!((self.cursor, self.head), (Some(cursor), Some(head)) if cursor < head.settled);
+        let behind = matches!((self.read, self.head), (Some(read), Some(head)) if read < head.settled);
         let seen = if behind { None } else { self.head };
-        let head = self.source.scanner.next_head(seen).await?;
-        let cursor = self.cursor(head).await?;
+        let Reading { engine, source, .. } = self.reading.clone();
+        let head = source.scanner.next_head(seen).await?;
+        let read = self.begin(head).await?;
         if self.head.is_some_and(|before| head.latest < before.latest) {
             // The chain became shorter: what was read above the settled height is void.
-            self.tip = cursor;
+            self.tip = read;
         }
         self.head = Some(head);
-        let eid = self.source.scanner.chain().eid;
-        let cursor = self.read_settled(cursor, head).await?;
-        self.read_tip(cursor, head).await?;
-        self.engine.wake_ripe(eid, head).await?;
-        self.engine.progress.source(eid, |it| {
+        let eid = source.scanner.chain().eid;
+        let read = self.read_settled(read, head).await?;
+        self.read_tip(read, head).await?;
+        engine.wake_ripe(eid, head).await?;
+        engine.progress.source(eid, |it| {
             it.head = Some(head);
-            it.cursor = Some(cursor);
             it.error = None;
         });
-        degraded(&self.source.scanner.chain().name, false);
-        self.gauge(head, cursor);
-        self.sweep(cursor).await
+        degraded(&source.scanner.chain().name, false);
+        self.gauge(head);
+        Ok(())
     }
 
-    /// The durable cursor; a new chain starts at its configured block or at the settled head.
-    async fn cursor(&mut self, head: Head) -> Result<BlockNumber, StoreError> {
-        if let Some(cursor) = self.cursor {
-            return Ok(cursor);
-        }
-        let eid = self.source.scanner.chain().eid;
-        let cursor = match self.engine.store.cursors.load(eid).await? {
+    /// The last settled block that was read here. A new chain starts at its configured block or at the settled head; what is
+    /// far behind is left to the backfill.
+    async fn begin(&mut self, head: Head) -> Result<BlockNumber, StoreError> {
+        let read = match self.read {
+            Some(read) => read,
+            None => self.load(head).await?,
+        };
+        let read = if head.settled.0.saturating_sub(read.0) > FAR {
+            let left = head.settled.below(NEAR);
+            self.reading.leave(left).await;
+            self.tip = self.tip.max(left);
+            left
+        } else {
+            read
+        };
+        self.read = Some(read);
+        Ok(read)
+    }
+
+    /// The durable cursor.
+    async fn load(&mut self, head: Head) -> Result<BlockNumber, StoreError> {
+        let Reading { engine, source, ledger } = &self.reading;
+        let eid = source.scanner.chain().eid;
+        let cursor = match engine.store.cursors.load(eid).await? {
             Some(cursor) => {
-                self.engine.turns.came_back(eid, head.settled);
+                engine.turns.came_back(eid, head.settled);
                 cursor
             }
             None => {
-                let start = self.source.start_block.map_or(head.settled, |start| start.below(1));
-                self.engine.store.cursors.advance(eid, start).await?;
+                let start = source.start_block.map_or(head.settled, |start| start.below(1));
+                engine.store.cursors.advance(eid, start).await?;
                 start
             }
         };
-        self.cursor = Some(cursor);
+        *ledger.lock().await = Some(Ledger::new(cursor));
         self.tip = cursor;
-        self.swept = Some((cursor.below(READ_AGAIN), Instant::now()));
         Ok(cursor)
     }
 
-    async fn read_settled(&mut self, cursor: BlockNumber, head: Head) -> Result<BlockNumber, ObserveError> {
-        if cursor >= head.settled {
-            return Ok(cursor);
+    async fn read_settled(&mut self, read: BlockNumber, head: Head) -> Result<BlockNumber, ObserveError> {
+        if read >= head.settled {
+            return Ok(read);
         }
-        let scan = self.source.scanner.scan(cursor.above(1)..=head.settled).await?;
-        // Before the jobs: a packet that is looked at must find itself and its forerunners noted.
-        self.engine.store.paths.note(&scan.sightings).await?;
-        self.take(&scan.assignments).await?;
+        let Reading { engine, source, .. } = &self.reading;
+        let scan = source.scanner.scan(read.above(1)..=head.settled).await?;
+        engine.take_settled(&source.scanner.chain().name, &scan).await?;
         let through = scan.through.min(head.settled);
-        self.engine.store.cursors.advance(self.source.scanner.chain().eid, through).await?;
-        self.cursor = Some(through);
+        self.reading.read(read.above(1), through).await?;
+        self.read = Some(through);
         self.tip = self.tip.max(through);
         Ok(through)
     }
 
-    async fn read_tip(&mut self, cursor: BlockNumber, head: Head) -> Result<(), ObserveError> {
+    async fn read_tip(&mut self, read: BlockNumber, head: Head) -> Result<(), ObserveError> {
         // A node that catches up reads what is settled first; hints would only repeat it.
-        if cursor < head.settled || self.tip >= head.latest {
+        if read < head.settled || self.tip >= head.latest {
             return Ok(());
         }
-        let scan = self.source.scanner.scan(self.tip.above(1)..=head.latest).await?;
-        self.take(&scan.assignments).await?;
+        let Reading { engine, source, .. } = &self.reading;
+        let scan = source.scanner.scan(self.tip.above(1)..=head.latest).await?;
+        engine.take_all(&source.scanner.chain().name, &scan.assignments).await?;
         self.tip = scan.through.min(head.latest);
         Ok(())
     }
 
-    /// Reads what was read before once more, for whatever a seat hid or this node missed the first time.
-    async fn sweep(&mut self, cursor: BlockNumber) -> Result<(), ObserveError> {
-        let Some((mut swept, since)) = self.swept else {
-            return Ok(());
-        };
-        if since.elapsed() < self.engine.tuning.resweep {
-            return Ok(());
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of heights below 2^53")]
+    fn gauge(&self, head: Head) {
+        let chain = self.reading.source.scanner.chain().name.clone();
+        metrics::gauge!("dvn_source_head_block", "chain" => chain.clone()).set(head.latest.0 as f64);
+        metrics::gauge!("dvn_source_settled_block", "chain" => chain).set(head.settled.0 as f64);
+    }
+}
+
+impl Reading {
+    /// Leaves what was not read up to this block to the backfill.
+    async fn leave(&self, through: BlockNumber) {
+        let mut ledger = self.ledger.lock().await;
+        if let Some(ledger) = ledger.as_mut() {
+            ledger.leave(through);
+            let (chain, left) = (&self.source.scanner.chain().name, ledger.left());
+            tracing::info!(chain, left, "blocks were missed, they are read beside the new ones");
+            self.tell(ledger);
         }
-        if self.engine.store.paths.has_gap(self.source.scanner.chain().eid).await? {
-            // What is missing was missed by every look so far; it is looked for until it is found.
-            swept = swept.min(cursor.below(READ_AGAIN));
+    }
+
+    /// Blocks were read whole, and what they hold is stored: moves the durable cursor as far as nothing before it is missing.
+    async fn read(&self, from: BlockNumber, through: BlockNumber) -> Result<(), StoreError> {
+        let mut ledger = self.ledger.lock().await;
+        if let Some(ledger) = ledger.as_mut() {
+            ledger.read(from, through);
+            // Under the lock, so that the cursor never tells of more than the ledger.
+            self.engine.store.cursors.advance(self.source.scanner.chain().eid, ledger.cursor()).await?;
+            self.tell(ledger);
         }
-        if swept >= cursor {
-            return Ok(());
-        }
-        let scan = self.source.scanner.rescan(swept.above(1)..=cursor).await?;
-        self.engine.store.paths.note(&scan.sightings).await?;
-        self.take(&scan.assignments).await?;
-        self.swept = Some((scan.through.min(cursor), Instant::now()));
         Ok(())
     }
 
-    async fn take(&self, assignments: &[Assignment]) -> Result<(), StoreError> {
-        for some in assignments.chunks(TOGETHER) {
-            self.engine.take(&self.source.scanner.chain().name, some).await?;
-        }
-        Ok(())
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of heights below 2^53")]
+    fn tell(&self, ledger: &Ledger) {
+        let Chain { name, eid } = self.source.scanner.chain();
+        self.engine.progress.source(*eid, |it| {
+            it.cursor = Some(ledger.cursor());
+            it.backfill = Backfill::after(it.backfill, ledger.left(), ledger.filled(), Instant::now());
+        });
+        metrics::gauge!("dvn_source_cursor_block", "chain" => name.clone()).set(ledger.cursor().0 as f64);
+        metrics::gauge!("dvn_source_backfill_blocks", "chain" => name.clone()).set(ledger.left() as f64);
     }
 
     /// Says why the source could not be followed, and stops the chain where that asks for it.
@@ -193,78 +237,9 @@ impl Follower {
             }
         }
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "a gauge of heights below 2^53")]
-    fn gauge(&self, head: Head, cursor: BlockNumber) {
-        let chain = self.source.scanner.chain().name.clone();
-        metrics::gauge!("dvn_source_head_block", "chain" => chain.clone()).set(head.latest.0 as f64);
-        metrics::gauge!("dvn_source_settled_block", "chain" => chain.clone()).set(head.settled.0 as f64);
-        metrics::gauge!("dvn_source_cursor_block", "chain" => chain).set(cursor.0 as f64);
-    }
 }
 
 /// Whether too few seats answer to follow a source: what to alert on.
 fn degraded(chain: &str, is: bool) {
     metrics::gauge!("dvn_source_degraded", "chain" => chain.to_owned()).set(if is { 1.0 } else { 0.0 });
-}
-
-impl Engine {
-    /// Stores hints as jobs, and moves known jobs to where their packets stand now.
-    async fn take(&self, chain: &str, assignments: &[Assignment]) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let jobs: Vec<Job> = assignments.iter().map(|it| Job::observed(it.claim, it.location, now)).collect();
-        let observed = self.store.jobs.observe_all(&jobs).await?;
-        let news = jobs.iter().zip(&observed).filter(|(_, observed)| matches!(observed, Observed::New));
-        let entries: Vec<AuditEntry> = news.map(|(job, _)| self.first_sight(job)).collect();
-        self.store.audit.append(&entries).await?;
-        for ((assignment, job), observed) in assignments.iter().zip(&jobs).zip(observed) {
-            let (due, status) = match observed {
-                Observed::New => (Due::from(job), "observed"),
-                Observed::Known(known) if known.location == assignment.location => continue,
-                Observed::Known(known) => match self.relocate(known.id, assignment).await? {
-                    Some(moved) => (moved, "moved"),
-                    None => continue,
-                },
-            };
-            metrics::counter!("dvn_events_received_total", "chain" => chain.to_owned(), "status" => status)
-                .increment(1);
-            if let Err(error) = self.queue.push(due).await {
-                debug!(guid = %assignment.claim.header.guid(), %error, "left to the sweeper");
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells of a packet that nobody here saw before.
-    fn first_sight(&self, job: &Job) -> AuditEntry {
-        let (guid, location) = (job.claim.header.guid(), job.location);
-        let block = location.block;
-        tracing::info!(%guid, nonce = job.claim.header.nonce.0, src = location.src_eid.0, dst = job.dst_eid().0, %block,
-            to = "observed", "packet observed");
-        let detail = json!({ "block": block.number.0, "block_hash": block.hash, "tx": location.tx_hash });
-        self.entry("listener", "observed", Some(guid), (None, detail))
-    }
-
-    /// A known packet in another block: a reorg moved it. One seat's word suffices to look again at an orphaned packet,
-    /// while one that still stands moves only when the threshold of seats says so; else a single liar could lead the
-    /// verifier away from where the packet is.
-    async fn relocate(&self, id: JobId, assignment: &Assignment) -> Result<Option<Due>, StoreError> {
-        // As it is now: the same packet may have been moved by what was seen just before.
-        let Some(mut job) = self.store.jobs.load(id).await? else {
-            return Ok(None);
-        };
-        let orphaned = matches!(job.state, crate::job::State::Orphaned);
-        if !(assignment.agreed || orphaned) {
-            return Ok(None);
-        }
-        job.location = assignment.location;
-        let detail = json!({ "block": job.location.block.number.0, "block_hash": job.location.block.hash });
-        if orphaned || job.state.is_before_signing() {
-            self.advance("listener", &mut job, Move::Observe, self.wake_now(), detail).await?;
-        } else {
-            self.store.jobs.save(&mut job).await?;
-            self.audit("listener", "relocated", Some(job.claim.header.guid()), detail).await?;
-        }
-        Ok(Some(Due::from(&job)))
-    }
 }

@@ -1,8 +1,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
+
+use tokio::time::Instant;
 
 use super::lock;
 use crate::{
@@ -40,8 +42,44 @@ pub struct SourceProgress {
     pub head: Option<Head>,
     /// The last block whose assignments are all stored.
     pub cursor: Option<BlockNumber>,
+    /// How far the reading of missed blocks is, while there are any.
+    pub backfill: Option<Backfill>,
     /// Why the source could not be read, while it could not.
     pub error: Option<String>,
+}
+
+/// How far the reading of blocks is that were missed while the node was away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backfill {
+    /// Blocks that are still to be read.
+    pub left: u64,
+    /// Blocks that were read since it began.
+    pub done: u64,
+    /// How long the rest takes at the pace so far; nothing before the first blocks.
+    pub estimate: Option<Duration>,
+    since: Instant,
+    done_before: u64,
+}
+
+impl Backfill {
+    /// What follows of a source's numbers: blocks that are left, and all that were ever made good for.
+    pub(crate) fn after(before: Option<Self>, left: u64, filled: u64, now: Instant) -> Option<Self> {
+        if left == 0 {
+            return None;
+        }
+        let (since, done_before) = before.map_or((now, filled), |it| (it.since, it.done_before));
+        let done = filled.saturating_sub(done_before);
+        let each = now.saturating_duration_since(since).as_secs_f64();
+        let estimate = (done > 0).then(|| ratio(left, done) * each);
+        let estimate = estimate.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Some(Self { left, done, estimate, since, done_before })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn ratio(left: u64, done: u64) -> f64 {
+    left as f64 / done as f64
 }
 
 /// A job that moved.
@@ -73,6 +111,11 @@ impl Progress {
         change(lock(&self.0).sources.entry(eid).or_default());
     }
 
+    /// Whether blocks of a source that were missed are still to be read.
+    pub(crate) fn is_catching_up(&self, eid: Eid) -> bool {
+        lock(&self.0).sources.get(&eid).is_some_and(|it| it.backfill.is_some())
+    }
+
     pub(crate) fn lane(&self, eid: Eid, error: Option<String>) {
         lock(&self.0).lanes.insert(eid, error);
     }
@@ -89,5 +132,21 @@ impl Progress {
         report.recent.retain(|it| it.guid != guid);
         report.recent.push_front(RecentMove { guid, src_eid, dst_eid, nonce, state: job.state, at });
         report.recent.truncate(RECENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_is_what_the_pace_so_far_gives() {
+        let now = Instant::now();
+        let begun = Backfill::after(None, 1_000, 50, now);
+        assert_eq!(begun.map(|it| (it.left, it.done, it.estimate)), Some((1_000, 0, None)));
+        let now = now + Duration::from_secs(10);
+        let later = Backfill::after(begun, 750, 300, now);
+        assert_eq!(later.map(|it| (it.left, it.done, it.estimate)), Some((750, 250, Some(Duration::from_secs(30)))));
+        assert_eq!(Backfill::after(later, 0, 1_050, now), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::B256;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Engine, RETRY,
@@ -263,8 +263,12 @@ impl Engine {
         }
         if matches!(hold, Hold::NonceGap) {
             let (guid, nonce) = (job.claim.header.guid(), job.claim.header.nonce.0);
-            error!(%guid, nonce, "packets before this one on its path were never seen");
-            metrics::counter!("dvn_nonce_gaps_total").increment(1);
+            if self.progress.is_catching_up(job.location.src_eid) {
+                info!(%guid, nonce, "packets before this one on its path are perhaps still to be read");
+            } else {
+                error!(%guid, nonce, "packets before this one on its path were never seen");
+                metrics::counter!("dvn_nonce_gaps_total").increment(1);
+            }
         }
         self.advance_on("verifier", job, Move::Hold(hold), wake, told).await
     }

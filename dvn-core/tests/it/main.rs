@@ -8,6 +8,7 @@
 )]
 
 mod attestor;
+mod backfill;
 mod crash;
 mod engine;
 mod health;

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::{config::Config, http::BackfillStatus};
 
 /// What a running node last saw of one chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) latest: Option<u64>,
     pub(super) settled: Option<u64>,
+    pub(super) backfill: Option<BackfillStatus>,
     pub(super) error: Option<String>,
 }
 
@@ -32,10 +33,11 @@ fn parse(answer: &Value) -> Option<BTreeMap<u32, Head>> {
     let head = |chain: &Value| {
         let number = |key: &str| chain.get(key).and_then(Value::as_u64);
         let error = chain.get("error").and_then(Value::as_str).map(str::to_owned);
-        Some((
-            u32::try_from(number("eid")?).ok()?,
-            Head { latest: number("latest"), settled: number("settled"), error },
-        ))
+        let backfill = chain.get("backfill").and_then(|it| {
+            Some(BackfillStatus::new(it.get("left")?.as_u64()?, it.get("seconds").and_then(Value::as_u64)))
+        });
+        let head = Head { latest: number("latest"), settled: number("settled"), backfill, error };
+        Some((u32::try_from(number("eid")?).ok()?, head))
     };
     Some(answer.get("chains")?.as_array()?.iter().filter_map(head).collect())
 }

@@ -15,7 +15,11 @@ use super::{
     heads::Head,
     table::{self, cell},
 };
-use crate::{config::Config, http::JournalStatus, time::Stamp};
+use crate::{
+    config::Config,
+    http::{BackfillStatus, JournalStatus},
+    time::Stamp,
+};
 
 /// How a node stands: what its store says, and the heads that the running node last saw.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +49,7 @@ struct ChainLine {
     settled: Option<u64>,
     read_through: Option<u64>,
     lag: Option<u64>,
+    backfill: Option<BackfillStatus>,
     error: Option<String>,
 }
 
@@ -88,6 +93,7 @@ impl Report {
                 settled: head.settled,
                 read_through,
                 lag: head.settled.zip(read_through).map(|(settled, read)| settled.saturating_sub(read)),
+                backfill: head.backfill,
                 error: head.error,
             });
         }
@@ -146,7 +152,7 @@ impl Report {
                 cell(line.settled),
                 cell(line.read_through),
                 cell(line.lag),
-                line.error.clone().unwrap_or_default(),
+                line.error.clone().or_else(|| line.backfill.map(|it| it.to_string())).unwrap_or_default(),
             ]
         };
         let rows: Vec<_> = self.chains.iter().map(row).collect();

@@ -147,7 +147,7 @@ async fn status_shows_chains_jobs_and_halts() {
     let scope = HaltScope::Chain(Eid(40002));
     let halt = Halt { scope, reason: "seats contradict each other".to_owned(), evidence: None, since: at(5) };
     store.halts.raise(halt).await.unwrap();
-    let head = Head { latest: Some(120), settled: Some(100), error: None };
+    let head = Head { latest: Some(120), settled: Some(100), backfill: None, error: None };
     let heads = [(40001, head)].into();
     let report = status::Report::read(&store, &config(), Some(heads), &At(at(9))).await.unwrap();
     let id = store.journal.state().await.unwrap().id;
@@ -387,4 +387,12 @@ fn exit_codes_are_a_contract() {
     let codes = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused]
         .map(|exit| format!("{:?}", std::process::ExitCode::from(exit)));
     assert_eq!(codes, [0, 1, 2, 3].map(|code: u8| format!("{:?}", std::process::ExitCode::from(code))));
+}
+
+#[tokio::test]
+async fn status_tells_how_long_the_rest_takes() {
+    let head = Head { backfill: Some(crate::http::BackfillStatus::new(5, None)), ..Head::default() };
+    let report =
+        status::Report::read(&store().await, &config(), Some([(40001, head)].into()), &At(at(9))).await.unwrap();
+    assert!(text(|out| report.write(out)).contains("reads 5 missed blocks\n"));
 }

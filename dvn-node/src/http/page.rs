@@ -72,7 +72,10 @@ fn chains(page: &mut String, chains: &[ChainStatus]) -> fmt::Result {
             match (&chain.halted, &chain.error) {
                 (Some(reason), _) => write!(page, "<td class=bad>halted: {}", Text(reason)),
                 (None, Some(error)) => write!(page, "<td class=warn>{}", Text(error)),
-                (None, None) if chain.works() => write!(page, "<td class=good>ok"),
+                (None, None) if chain.works() => match chain.backfill {
+                    Some(backfill) => write!(page, "<td class=good>ok, {backfill}"),
+                    None => write!(page, "<td class=good>ok"),
+                },
                 (None, None) => write!(page, "<td class=warn>no head yet"),
             }
         },

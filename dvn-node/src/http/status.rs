@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -146,6 +146,8 @@ pub struct ChainStatus {
     pub settled: Option<u64>,
     /// Last block whose assignments are all stored.
     pub cursor: Option<u64>,
+    /// How far the reading of missed blocks is, while there are any.
+    pub backfill: Option<BackfillStatus>,
     /// Why an operator must look, where the chain is halted.
     pub halted: Option<String>,
     /// Why it does not work at the moment, while it does not.
@@ -156,7 +158,17 @@ impl ChainStatus {
     /// A chain of which nothing is known yet.
     #[must_use]
     pub fn new(name: impl Into<String>, eid: u32, role: Role) -> Self {
-        Self { name: name.into(), eid, role, latest: None, settled: None, cursor: None, halted: None, error: None }
+        Self {
+            name: name.into(),
+            eid,
+            role,
+            latest: None,
+            settled: None,
+            cursor: None,
+            backfill: None,
+            halted: None,
+            error: None,
+        }
     }
 
     /// How many final blocks are still to be read.
@@ -175,6 +187,36 @@ impl ChainStatus {
     #[must_use]
     pub const fn works(&self) -> bool {
         self.halted.is_none() && self.error.is_none() && (self.latest.is_some() || !self.role.is_source())
+    }
+}
+
+/// Blocks that were missed while the node was away, and are read beside the new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BackfillStatus {
+    /// Blocks that are still to be read.
+    pub left: u64,
+    /// How many seconds that takes at the pace so far.
+    pub seconds: Option<u64>,
+}
+
+impl BackfillStatus {
+    /// So many blocks, which take so many seconds.
+    #[must_use]
+    pub const fn new(left: u64, seconds: Option<u64>) -> Self {
+        Self { left, seconds }
+    }
+}
+
+impl fmt::Display for BackfillStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reads {} missed blocks", self.left)?;
+        match self.seconds {
+            None => Ok(()),
+            Some(seconds @ ..120) => write!(f, ", about {seconds} s"),
+            Some(seconds @ ..7_200) => write!(f, ", about {} min", seconds / 60),
+            Some(seconds) => write!(f, ", about {} h", seconds / 3_600),
+        }
     }
 }
 

@@ -208,3 +208,13 @@ async fn a_node_in_quarantine_is_alive_and_not_ready() {
     assert_eq!(ask(&status, "/ready").await.0, 200);
     assert!(ask(&status, "/status.json").await.2.contains("\"rows\":0"));
 }
+
+#[tokio::test]
+async fn what_is_still_to_be_read_is_shown() {
+    let status = running();
+    status.update(|it| it.chains[0].backfill = Some(BackfillStatus::new(12_345, Some(600))));
+    let (_, _, page) = ask(&status, "/").await;
+    assert!(page.contains("ok, reads 12345 missed blocks, about 10 min"), "{page}");
+    let (_, _, json) = ask(&status, "/status.json").await;
+    assert!(json.contains(r#""backfill":{"left":12345,"seconds":600}"#), "{json}");
+}

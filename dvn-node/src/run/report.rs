@@ -16,7 +16,7 @@ use tracing::warn;
 use super::disk::Disk;
 use crate::{
     config::Config,
-    http::{ChainStatus, JobCount, JournalStatus, NodeStatus, PacketLine, Role, Snapshot},
+    http::{BackfillStatus, ChainStatus, JobCount, JournalStatus, NodeStatus, PacketLine, Role, Snapshot},
     peers::Peer,
 };
 
@@ -110,6 +110,8 @@ fn chain(name: &str, eid: u32, role: Role, report: &ProgressReport, halts: &[Hal
         status.latest = source.head.map(|head| head.latest.0);
         status.settled = source.head.map(|head| head.settled.0);
         status.cursor = source.cursor.map(|cursor| cursor.0);
+        status.backfill =
+            source.backfill.map(|it| BackfillStatus::new(it.left, it.estimate.map(|left| left.as_secs())));
         status.error.clone_from(&source.error);
     }
     if let Some(Some(error)) = report.lanes.get(&Eid(eid)) {
