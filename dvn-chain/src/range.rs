@@ -56,7 +56,8 @@ where
     }
 }
 
-fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {
+/// Whether a seat is missing for such a reason.
+pub(crate) fn absent<T>(ballot: &Ballot<T>, is: impl Fn(&SeatError) -> bool) -> bool {
     ballot.absent.iter().any(|(_, absence)| matches!(absence, Absence::Failed(error) if is(error)))
 }
 
@@ -78,16 +79,16 @@ impl Stride {
     }
 
     /// The last block of the step from `from` on, at most `to`.
-    fn end(&self, from: BlockNumber, to: BlockNumber) -> BlockNumber {
+    pub(crate) fn end(&self, from: BlockNumber, to: BlockNumber) -> BlockNumber {
         from.above(self.blocks().saturating_sub(1)).min(to)
     }
 
-    fn grow(&self) {
+    pub(crate) fn grow(&self) {
         self.now.store(self.blocks().saturating_mul(2).min(self.most), Ordering::Relaxed);
     }
 
     /// Halves what was asked for, and says whether that is less.
-    fn shrink(&self, asked: u64) -> bool {
+    pub(crate) fn shrink(&self, asked: u64) -> bool {
         let half = (asked / 2).max(1);
         self.now.store(half, Ordering::Relaxed);
         half < asked

@@ -4,6 +4,7 @@ mod blooms;
 mod cover;
 mod pace;
 mod pushed;
+mod reach;
 mod scan;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use dvn_core::{
 };
 use tokio::time::sleep_until;
 
-use self::{pace::Pace, pushed::Pushed};
+use self::{pace::Pace, pushed::Pushed, reach::Reach};
 use crate::{
     panel::PanelError,
     range::Stride,
@@ -28,11 +29,16 @@ use crate::{
 #[derive(Debug)]
 pub struct EvmSource {
     reader: Arc<EvmReader>,
+    /// Blocks of one step, which all seats are asked about.
     stride: Stride,
+    /// Blocks of one question to each seat, in their order.
+    reaches: Vec<Reach>,
     pace: Pace,
     pushed: Pushed,
 }
 
+/// First questions that one step may be worth.
+const LONGEST_STEP: u64 = 8;
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 const LONGEST_POLL: Duration = Duration::from_secs(15);
 
@@ -40,10 +46,12 @@ impl EvmSource {
     /// A source that shares what this reader knows.
     #[must_use]
     pub fn new(reader: Arc<EvmReader>) -> Self {
-        let stride = Stride::new(reader.config.log_range);
+        let first = reader.config.log_range;
+        let stride = Stride::new(first.saturating_mul(LONGEST_STEP));
+        let reaches = reader.panel.seats().iter().map(|_| Reach::new(first)).collect();
         let pace = pace_of(&reader);
         let pushed = Pushed::new(Arc::clone(&reader.panel), reader.config.block_time);
-        Self { reader, stride, pace, pushed }
+        Self { reader, stride, reaches, pace, pushed }
     }
 
     /// A hint decides nothing, so that a dissent about one is no more than a missing answer.

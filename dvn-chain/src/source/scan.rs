@@ -19,12 +19,12 @@ use dvn_core::{
     ports::{Assignment, Chain, Scan, Sighting},
 };
 
-use super::{EvmSource, cover::Places};
+use super::{EvmSource, cover::Places, reach::Reach};
 use crate::{
     call::Call,
     contracts::LegacySendUln,
     pairing::{self, Finding, Paired, Suspicion},
-    panel::{Ballot, Vote},
+    panel::{Absence, Ballot, Vote},
     range,
     rpc::{Log, RpcLog},
     seat::{Seat, SeatError},
@@ -79,20 +79,81 @@ pub(super) async fn scan(
 /// Reads from `from` on, as far as the nodes bear.
 async fn step(source: &EvmSource, from: BlockNumber, to: BlockNumber) -> Result<(Scan, Places), ChainSourceError> {
     let panel = &source.reader.panel;
-    let question = |seat: Arc<Seat>, blocks| async move { seen(source, &seat, blocks).await };
-    let enough = |votes: &[Vote<Seen>]| panel.suffices(votes);
-    let read = range::step(panel, &source.stride, (from, to), question, enough).await;
-    let (through, ballot) = read.map_err(|error| source.missing(error))?;
+    let question = |at: usize, seat: Arc<Seat>, blocks| async move {
+        match source.reaches.get(at) {
+            Some(reach) => seen(source, &seat, reach, blocks).await,
+            None => Ok(None),
+        }
+    };
+    let bearable = from.above(bearable(source).saturating_sub(1)).min(to);
+    let through = source.stride.end(from, bearable);
+    let ballot = panel
+        .ask_each(|at, seat| question(at, seat, from..=through), |votes: &[Vote<Seen>]| panel.suffices(votes))
+        .await;
+    if !panel.suffices(&ballot.votes) {
+        let is_late = ballot.absent.iter().any(|(_, absence)| matches!(absence, Absence::Late));
+        if is_late || range::absent(&ballot, |error| *error == SeatError::Timeout) {
+            // Perhaps there was too much to read; the caller's next try asks for less.
+            source.stride.shrink(through.0.saturating_sub(from.0).saturating_add(1));
+        }
+        return Err(source.missing(panel.missing("logs", &ballot)));
+    }
+    source.stride.grow();
     Ok(united(source, through, &ballot))
 }
 
-/// One seat's sightings, or nothing where it does not have the whole step yet.
-async fn seen(source: &EvmSource, seat: &Seat, blocks: RangeInclusive<BlockNumber>) -> Result<Option<Seen>, SeatError> {
-    let (from, to) = (*blocks.start(), *blocks.end());
+/// Questions to one seat within one step, so that it answers before it is given up.
+const MOST_QUESTIONS: u64 = 8;
+
+/// How many blocks as many seats as must agree can read in a few questions each. Others that give less at a time are not waited
+/// for.
+fn bearable(source: &EvmSource) -> u64 {
+    let mut blocks: Vec<u64> = source.reaches.iter().map(Reach::blocks).collect();
+    blocks.sort_unstable_by_key(|blocks| std::cmp::Reverse(*blocks));
+    let needed = source.reader.panel.threshold().need().saturating_sub(1);
+    blocks.get(needed).map_or(1, |least| least.saturating_mul(MOST_QUESTIONS))
+}
+
+/// One seat's sightings, or nothing where it does not have the whole step yet. It is asked about as many blocks at once as it
+/// bears.
+async fn seen(
+    source: &EvmSource,
+    seat: &Seat,
+    reach: &Reach,
+    blocks: RangeInclusive<BlockNumber>,
+) -> Result<Option<Seen>, SeatError> {
+    let (mut from, to) = (*blocks.start(), *blocks.end());
     // Asked before the logs: a node that is behind answers with fewer logs and no error.
     if !seat.covers(to).await? {
         return Ok(None);
     }
+    let mut seen = Seen::default();
+    while from <= to {
+        let end = reach.end(from, to);
+        let asked = end.0.saturating_sub(from.0).saturating_add(1);
+        match part(source, seat, from..=end).await {
+            Ok(part) => {
+                reach.grow(asked);
+                seen.claims.extend(part.claims);
+                seen.sightings.extend(part.sightings);
+                seen.places.extend(part.places);
+                from = end.above(1);
+            }
+            Err(error) if error.is_too_large() && reach.shrink(asked) => {}
+            Err(error) => {
+                if error == SeatError::Timeout {
+                    reach.shrink(asked);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(Some(seen))
+}
+
+/// What one seat says about a few blocks.
+async fn part(source: &EvmSource, seat: &Seat, blocks: RangeInclusive<BlockNumber>) -> Result<Seen, SeatError> {
+    let (from, to) = (*blocks.start(), *blocks.end());
     let contracts = &source.reader.config.contracts;
     let mut addresses: Vec<Address> = vec![contracts.endpoint];
     addresses.extend(contracts.send_libs.iter().chain(&contracts.legacy_send_libs));
@@ -112,7 +173,7 @@ async fn seen(source: &EvmSource, seat: &Seat, blocks: RangeInclusive<BlockNumbe
         }
         transactions.entry((placed.block, placed.tx_hash)).or_default().push(placed.log);
     }
-    Ok(Some(paired(source, seat, &transactions)))
+    Ok(paired(source, seat, &transactions))
 }
 
 fn paired(source: &EvmSource, seat: &Seat, transactions: &BTreeMap<(BlockRef, B256), Vec<Log>>) -> Seen {

@@ -93,11 +93,13 @@ async fn a_node_that_wants_smaller_ranges_gets_them_and_the_range_grows_back() {
     let scan = source.scan(range(1, 100)).await.unwrap();
     assert_eq!((nonces(&scan), scan.through), ((1..=9).collect(), BlockNumber(100)));
     let widths: Vec<u64> = nodes[0].asked("eth_getLogs").iter().map(width).collect();
-    assert_eq!(&widths[..5], [64, 32, 16, 8, 16]);
+    assert_eq!(&widths[..5], [64, 32, 16, 8, 8]);
     limit(&nodes[0], 1_000);
-    source.scan(range(1, 100)).await.unwrap();
-    source.scan(range(1, 100)).await.unwrap();
-    assert_eq!(nodes[0].asked("eth_getLogs").iter().map(width).max(), Some(64));
+    // What was refused is tried again after a while.
+    for _ in 0..9 {
+        source.scan(range(1, 100)).await.unwrap();
+    }
+    assert_eq!(nodes[0].asked("eth_getLogs").last().map(width), Some(100));
 }
 
 #[tokio::test]
@@ -163,4 +165,28 @@ async fn t48_removed_logs_are_ignored_and_logs_outside_of_the_range_cost_the_vot
     assert_eq!(source.scan(range(1, 80)).await.unwrap().assignments, []);
     nodes[0].answer("eth_getLogs", told(|log| log["blockNumber"] = json!("0x5f")));
     assert_eq!(source.scan(range(1, 80)).await.unwrap_err().kind(), ChainSourceErrorKind::Missing);
+}
+
+/// A seat that bears little is asked more often, and the others are not asked for less because of it.
+#[tokio::test]
+async fn each_seat_is_asked_about_as_many_blocks_as_it_bears() {
+    let mut world = World { head: 1_000, finalized: 1_000, ..World::default() };
+    (1..=9).for_each(|nonce| _ = world.send(nonce * 100, nonce));
+    let (nodes, panel) = node::panel(&world, world::SRC, 4, 3).await;
+    limit(&nodes[0], 10);
+    limit(&nodes[1], 100);
+    let source = source(panel, 50);
+    let scan = source.scan(range(1, 1_000)).await.unwrap();
+    assert_eq!((nonces(&scan), scan.through), ((1..=9).collect(), BlockNumber(1_000)));
+    let widest = |node: &Node| node.asked("eth_getLogs").iter().map(width).max().unwrap();
+    assert_eq!(nodes[2..].iter().map(widest).collect::<Vec<_>>(), [400, 400], "they refuse nothing");
+    let answered = |node: &Node, most: u64| -> u64 {
+        node.asked("eth_getLogs").iter().map(width).filter(|width| *width <= most).sum()
+    };
+    assert_eq!((answered(&nodes[0], 10), answered(&nodes[1], 100)), (1_000, 1_000), "nothing is left out");
+    let refused = |node: &Node, most: u64| node.asked("eth_getLogs").iter().filter(|it| width(it) > most).count();
+    assert!(refused(&nodes[0], 10) < 10 && refused(&nodes[1], 100) < 5, "what is refused is remembered");
+    // One seat that refuses everything costs its own vote alone.
+    limit(&nodes[0], 0);
+    assert_eq!(source.scan(range(1, 1_000)).await.unwrap().through, BlockNumber(1_000));
 }
