@@ -1,1 +1,4 @@
-//! Benchmarks that print figures: `cargo bench -p dvn-benches`. What they share is here.
+//! Benchmarks that print figures: `cargo bench -p dvn-benches`, and the load bench behind `cargo xtask bench load`. What they
+//! share is here.
+
+pub mod load;

@@ -1,5 +1,6 @@
-//! What people and CI run: `cargo xtask demo | kelp | test | soak | fuzz | lint`.
+//! What people and CI run: `cargo xtask demo | kelp | test | soak | bench | fuzz | lint`.
 
+mod bench;
 mod cast;
 mod command;
 mod demo;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Send packets for a long time while the node is killed again and again.
     Soak(soak::Options),
+    /// Measure what `cargo bench` cannot: a node under load.
+    Bench(bench::Options),
     /// Try the codec and the properties on many more random inputs than `test` does.
     Fuzz(fuzz::Options),
     /// Formatting, clippy, documentation, licences, bans and sources.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Kelp(options) => kelp::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Lint => lint::run(),
     };

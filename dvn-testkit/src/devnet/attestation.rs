@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, U256, eip191_hash_message, keccak256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U256, eip191_hash_message, keccak256};
 use alloy_sol_types::SolCall;
 
-use super::{Chain, DevnetError, SentPacket};
+use super::{Chain, DevnetError, PacketFields, SentPacket};
 use crate::{
     bindings::{Dvn, Instruction, ReceiveUln},
     keys::Key,
     rpc::Receipt,
+    transaction::{Call, sign},
 };
 
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -53,14 +54,33 @@ impl Attestation {
     }
 }
 
+fn execute_call(signed: &[(Attestation, Bytes)]) -> Bytes {
+    let instruction = |(attestation, signatures): &(Attestation, Bytes)| Instruction {
+        vid: attestation.vid,
+        target: attestation.target,
+        callData: attestation.call_data.clone(),
+        expiration: U256::from(attestation.expiration),
+        signatures: signatures.clone(),
+    };
+    Dvn::executeCall { params: signed.iter().map(instruction).collect() }.abi_encode().into()
+}
+
 impl Chain {
     /// What our DVN of this chain, the packet's destination, attests; valid for an hour.
     ///
     /// # Errors
     /// When the node cannot be reached.
     pub async fn attestation(&self, packet: &SentPacket, confirmations: u64) -> Result<Attestation, DevnetError> {
+        self.attestation_of(&packet.fields, confirmations).await
+    }
+
+    /// The same for a packet that nobody needs to have sent: the contracts verify any.
+    ///
+    /// # Errors
+    /// When the node cannot be reached.
+    pub async fn attestation_of(&self, packet: &PacketFields, confirmations: u64) -> Result<Attestation, DevnetError> {
         let call =
-            ReceiveUln::verifyCall { header: packet.header.clone(), payloadHash: packet.payload_hash, confirmations };
+            ReceiveUln::verifyCall { header: packet.header(), payloadHash: packet.payload_hash(), confirmations };
         Ok(Attestation {
             vid: self.vid(),
             target: self.addresses().receive_lib,
@@ -79,15 +99,26 @@ impl Chain {
         submitter: &Key,
         signed: &[(Attestation, Bytes)],
     ) -> Result<Receipt, DevnetError> {
-        let instruction = |(attestation, signatures): &(Attestation, Bytes)| Instruction {
-            vid: attestation.vid,
-            target: attestation.target,
-            callData: attestation.call_data.clone(),
-            expiration: U256::from(attestation.expiration),
-            signatures: signatures.clone(),
-        };
-        let call = Dvn::executeCall { params: signed.iter().map(instruction).collect() };
-        self.transact(submitter, dvn, U256::ZERO, call.abi_encode().into()).await
+        self.transact(submitter, dvn, U256::ZERO, execute_call(signed)).await
+    }
+
+    /// The raw transactions that call `execute` of our DVN with each of the batches, in this order, to be broadcast later.
+    /// Nothing else may be sent with the key of `submitter` in between.
+    ///
+    /// # Errors
+    /// When the node cannot be reached.
+    pub async fn signed_executes(
+        &self,
+        submitter: &Key,
+        gas: u64,
+        batches: &[Vec<(Attestation, Bytes)>],
+    ) -> Result<Vec<Bytes>, DevnetError> {
+        let pending = (submitter.address(), "pending");
+        let first: U64 = self.rpc().request("eth_getTransactionCount", pending).await?;
+        let to = TxKind::Call(self.addresses().dvn);
+        let calls = batches.iter().map(|batch| Call { to, value: U256::ZERO, input: execute_call(batch) });
+        let signed = calls.zip(first.to::<u64>()..);
+        Ok(signed.map(|(call, nonce)| sign(submitter, self.chain_id(), nonce, gas, call)).collect())
     }
 
     /// `hashCallData` of our DVN: the hash before the EIP-191 prefix, as the contract computes it.

@@ -165,6 +165,8 @@ pub struct NodeConfig {
     pub block_time_ms: u64,
     /// `cool_down` of every source chain, in milliseconds.
     pub cool_down_ms: u64,
+    /// `batch.max_items` of every target chain; the node's own default without it.
+    pub batch_items: Option<usize>,
     /// Its peers; a node of its own has none.
     pub quorum: Option<NodeQuorum>,
     /// `postgres`; without it the embedded store.
@@ -189,6 +191,7 @@ impl NodeConfig {
             seats: BTreeMap::new(),
             block_time_ms: 1_000,
             cool_down_ms: 30_000,
+            batch_items: None,
             quorum: None,
             postgres: None,
             redis: None,
@@ -322,6 +325,9 @@ impl NodeConfig {
             addresses.dvn,
             self.keys.block(1, "      ")
         );
+        if let Some(items) = self.batch_items {
+            let _ = writeln!(yaml, "    batch: {{ max_items: {items} }}");
+        }
         yaml
     }
 
