@@ -107,13 +107,13 @@ pub async fn run(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Repor
     Ok(report)
 }
 
-/// How long the nodes may run before anything is measured: connections, first heads and the first test of keys.
+/// How long the nodes may run before anything is measured, unless the idle phase is shorter: connections and first heads.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 async fn measure(stage: &Stage, nodes: &[Running], say: &(dyn Fn(&str) + Sync)) -> Result<Report, LoadError> {
     let options = &stage.options;
     let watch = Watch::start(&stage.devnet, stage.destinations().map(|it| it.name().to_owned()).collect()).await?;
-    tokio::time::sleep(WARM_UP).await;
+    tokio::time::sleep(WARM_UP.min(Duration::from_secs(options.idle))).await;
     say(&format!("nothing happens for {} s", options.idle));
     let idle_from = (Tally::read(nodes).await?, stage.heights().await?, Usage::read(nodes)?);
     tokio::time::sleep(Duration::from_secs(options.idle)).await;

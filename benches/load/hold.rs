@@ -44,17 +44,7 @@ pub(super) async fn measure(
         batches: None,
         idle_calls: after.1.since(&calm.1).per_block(stage, &calm.2, &after.2),
         load_calls: calm.1.since(&calls_before.0).per_block(stage, &calls_before.1, &calm.2),
-        nodes: after
-            .0
-            .since(&calm.0, &after.0, sent.len())
-            .into_iter()
-            .zip(calm.0.since(&before, &before, sent.len()))
-            .map(|(last, first)| super::NodeUsage {
-                cpu_seconds: first.cpu_seconds,
-                cpu_ms_per_packet: first.cpu_ms_per_packet,
-                ..last
-            })
-            .collect(),
+        nodes: after.0.since(&before, &before, sent.len()),
         held: Some(Held { sent: sent.len(), waiting, seconds, cpu_percent: percent(ticks, CALM) }),
         naive: Vec::new(),
         limit: Vec::new(),

@@ -26,7 +26,7 @@ const MEASURED: [f64; 3] = [GAS_OF_PACKET, 44_830.0, 50_650.0];
 
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a second attestation of a packet has time to show.
-const AFTERWARDS: Duration = Duration::from_secs(3);
+const AFTERWARDS: Duration = Duration::from_secs(2);
 
 pub(super) struct Judged {
     pub(super) counts: Counts,

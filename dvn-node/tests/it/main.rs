@@ -15,6 +15,7 @@ mod flow;
 mod journal;
 mod kelp;
 mod kills;
+mod load;
 mod mistakes;
 mod program;
 mod properties;
