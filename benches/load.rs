@@ -5,7 +5,8 @@
 //! destination, and notes when each was told to it, all on one monotonic clock. A packet is *signable* when the source tells
 //! the head that makes its block final and deep enough, *broadcast* when the destination tells of the transaction that
 //! was mined with it in the end (an earlier form of it that was replaced does not count), and *included* when the
-//! destination tells the head with that transaction. No clock of a block and none of the node is used.
+//! destination tells the head with that transaction. No clock of a block and none of the node is used. The two steps before
+//! the broadcast, verified and signed, are when this process read the line of the node's log.
 
 mod baseline;
 mod calls;
@@ -127,7 +128,7 @@ async fn measure(stage: &Stage, nodes: &[Running], say: &(dyn Fn(&str) + Sync)) 
     judge::wait(stage, &sent, say).await?;
     let load_to = (Tally::read(nodes).await?, stage.heights().await?, Usage::read(nodes)?);
 
-    let judged = judge::judge(stage, &sent, &watch).await?;
+    let judged = judge::judge(stage, &sent, &watch, nodes).await?;
     let idle = idle_to.0.since(&idle_from.0).per_block(stage, &idle_from.1, &idle_to.1);
     let load = load_to.0.since(&idle_to.0).per_block(stage, &idle_to.1, &load_to.1);
     Ok(Report {

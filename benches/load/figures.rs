@@ -38,6 +38,10 @@ pub struct Latency {
     pub to_broadcast: Spread,
     /// Until it tells the head with it.
     pub to_included: Spread,
+    /// On the way: until the log of a node says that it verified the packet.
+    pub to_verified: Spread,
+    /// On the way: until that log says that it has a quorum of signatures.
+    pub to_signed: Spread,
 }
 
 /// Transactions with attestations, by their receipts.

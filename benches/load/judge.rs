@@ -11,6 +11,7 @@ use dvn_testkit::devnet::{Chain, PayloadVerified};
 use super::{
     LoadError,
     figures::{Batches, Counts, Latency, Spread, rate},
+    process::Running,
     send::Sent,
     stage::Stage,
     watch::Watch,
@@ -58,7 +59,7 @@ pub(super) async fn wait(stage: &Stage, sent: &[Sent], say: &(dyn Fn(&str) + Syn
     }
 }
 
-pub(super) async fn judge(stage: &Stage, sent: &[Sent], watch: &Watch) -> Result<Judged, LoadError> {
+pub(super) async fn judge(stage: &Stage, sent: &[Sent], watch: &Watch, nodes: &[Running]) -> Result<Judged, LoadError> {
     let mut logs: HashMap<Bytes, Vec<(&Chain, PayloadVerified)>> = HashMap::new();
     let mut transactions: BTreeMap<B256, (&Chain, usize)> = BTreeMap::new();
     for chain in stage.destinations() {
@@ -69,7 +70,7 @@ pub(super) async fn judge(stage: &Stage, sent: &[Sent], watch: &Watch) -> Result
         }
     }
     let counts = count(sent, &logs);
-    let times = times(stage, sent, &logs, watch)?;
+    let times = times(stage, sent, &logs, (watch, nodes))?;
     Ok(Judged {
         counts,
         rate: overall(&times),
@@ -89,40 +90,57 @@ fn count(sent: &[Sent], logs: &HashMap<Bytes, Vec<(&Chain, PayloadVerified)>>) -
     }
 }
 
-/// Signable, broadcast, included.
-type Times = [Instant; 3];
+/// What happened to a packet when.
+struct Times {
+    signable: Instant,
+    broadcast: Instant,
+    included: Instant,
+    /// By the nodes' logs, which this process reads a moment later.
+    verified: Option<Instant>,
+    signed: Option<Instant>,
+}
 
 fn times(
     stage: &Stage,
     sent: &[Sent],
     logs: &HashMap<Bytes, Vec<(&Chain, PayloadVerified)>>,
-    watch: &Watch,
+    (watch, nodes): (&Watch, &[Running]),
 ) -> Result<Vec<Times>, LoadError> {
     let mut times = Vec::new();
     for packet in sent {
         let Some((chain, log)) = logs.get(&packet.header).and_then(|logs| logs.first()) else { continue };
         let signable = Stage::signable_at(stage.devnet.chain(&packet.source)?, packet.block);
         let missing = |what: &str| LoadError::Incomplete(format!("a subscription did not tell {what}"));
-        times.push([
-            watch.head(&packet.source, signable).ok_or_else(|| missing("a head of a source"))?,
-            watch.pending(chain.name(), log.transaction).ok_or_else(|| missing("a pending transaction"))?,
-            watch.head(chain.name(), log.block_number).ok_or_else(|| missing("a head of a destination"))?,
-        ]);
+        let moved = |state| nodes.iter().filter_map(|node| node.moved_at(&packet.guid, state)).min();
+        times.push(Times {
+            signable: watch.head(&packet.source, signable).ok_or_else(|| missing("a head of a source"))?,
+            broadcast: watch.pending(chain.name(), log.transaction).ok_or_else(|| missing("a pending transaction"))?,
+            included: watch.head(chain.name(), log.block_number).ok_or_else(|| missing("a head of a destination"))?,
+            verified: moved("verified"),
+            signed: moved("signed"),
+        });
     }
     Ok(times)
 }
 
 /// Packets a second, from the first that is signable to the last that is included.
 fn overall(times: &[Times]) -> Option<f64> {
-    let first = times.iter().map(|[signable, _, _]| *signable).min()?;
-    let last = times.iter().map(|[_, _, included]| *included).max()?;
+    let first = times.iter().map(|it| it.signable).min()?;
+    let last = times.iter().map(|it| it.included).max()?;
     Some(rate(times.len(), last.saturating_duration_since(first)))
 }
 
 fn latency(times: &[Times]) -> Latency {
-    let broadcast = times.iter().map(|[signable, broadcast, _]| broadcast.saturating_duration_since(*signable));
-    let included = times.iter().map(|[signable, _, included]| included.saturating_duration_since(*signable));
-    Latency { to_broadcast: Spread::of(broadcast.collect()), to_included: Spread::of(included.collect()) }
+    let spread = |at: fn(&Times) -> Option<Instant>| {
+        let took = times.iter().filter_map(|it| Some(at(it)?.saturating_duration_since(it.signable)));
+        Spread::of(took.collect())
+    };
+    Latency {
+        to_broadcast: spread(|it| Some(it.broadcast)),
+        to_included: spread(|it| Some(it.included)),
+        to_verified: spread(|it| it.verified),
+        to_signed: spread(|it| it.signed),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gas of a few thousand transactions")]

@@ -1,7 +1,7 @@
 //! A node whose log is read all the time, so that it never waits for a reader.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -13,12 +13,15 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::LoadError;
 
+/// For each state and guid, when the node's log first said that the packet came to it.
+type Moves = Arc<Mutex<BTreeMap<String, HashMap<String, Instant>>>>;
+
 pub(super) struct Running {
     pub(super) name: String,
     /// Of the process.
     pub(super) id: u32,
     http: SocketAddr,
-    moves: Arc<Mutex<BTreeMap<String, usize>>>,
+    moves: Moves,
     end: oneshot::Sender<()>,
     task: JoinHandle<NodeProcess>,
 }
@@ -27,7 +30,7 @@ impl Running {
     pub(super) async fn spawn(binary: &Path, config: &NodeConfig, file: &Path, log: &Path) -> Result<Self, LoadError> {
         let node = NodeProcess::spawn(binary, file, &config.environment(), config.port, log).await?;
         let id = node.id().ok_or_else(|| LoadError::Incomplete(format!("{} ended at once", config.name)))?;
-        let (http, moves) = (node.http(), Arc::<Mutex<BTreeMap<String, usize>>>::default());
+        let (http, moves) = (node.http(), Moves::default());
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(listen(node, Arc::clone(&moves), ended));
         Ok(Self { name: config.name.clone(), id, http, moves, end, task })
@@ -53,7 +56,12 @@ impl Running {
 
     /// How many packets came to this state, as the node's log says.
     pub(super) fn moved_to(&self, state: &str) -> usize {
-        self.moves.lock().unwrap_or_else(PoisonError::into_inner).get(state).copied().unwrap_or_default()
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner).get(state).map_or(0, HashMap::len)
+    }
+
+    /// When the node's log said that a packet came to this state.
+    pub(super) fn moved_at(&self, guid: &str, state: &str) -> Option<Instant> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner).get(state)?.get(guid).copied()
     }
 
     pub(super) async fn stop(self) -> Result<(), LoadError> {
@@ -65,11 +73,7 @@ impl Running {
     }
 }
 
-async fn listen(
-    mut node: NodeProcess,
-    moves: Arc<Mutex<BTreeMap<String, usize>>>,
-    mut ended: oneshot::Receiver<()>,
-) -> NodeProcess {
+async fn listen(mut node: NodeProcess, moves: Moves, mut ended: oneshot::Receiver<()>) -> NodeProcess {
     loop {
         let event = tokio::select! {
             _ = &mut ended => return node,
@@ -79,8 +83,7 @@ async fn listen(
         let state = event.text("to");
         if !state.is_empty() {
             let mut moves = moves.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = moves.entry(state).or_default();
-            *count = count.saturating_add(1);
+            moves.entry(state).or_default().entry(event.text("guid")).or_insert(event.at);
         }
     }
 }

@@ -107,9 +107,15 @@ impl Report {
         if let Some(rate) = self.rate {
             row(table, "rate", &format!("{rate:.1} attested a second"));
         }
-        if let Some(Latency { to_broadcast, to_included }) = self.latency {
+        if let Some(Latency { to_broadcast, to_included, to_verified, to_signed }) = self.latency {
             let aim = self.latency_aim_ms.map_or_else(String::new, |aim| format!("; aim: p50 under {aim}"));
-            for (name, it, aim) in [("broadcast", to_broadcast, aim.as_str()), ("included", to_included, "")] {
+            let steps = [
+                ("verified", to_verified, ""),
+                ("signed", to_signed, ""),
+                ("broadcast", to_broadcast, aim.as_str()),
+                ("included", to_included, ""),
+            ];
+            for (name, it, aim) in steps {
                 let text = format!("p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms{aim}", it.p50_ms, it.p99_ms, it.max_ms);
                 row(table, &format!("signable to {name}"), &text);
             }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Bytes;
-use dvn_testkit::devnet::{Chain, SendRequest, SentPackets};
+use dvn_testkit::devnet::{Chain, SendRequest, SentPacket, SentPackets};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{LoadError, stage::Stage};
@@ -13,6 +13,7 @@ pub(super) struct Sent {
     pub(super) source: String,
     pub(super) block: u64,
     pub(super) header: Bytes,
+    pub(super) guid: String,
 }
 
 /// Transactions that are on their way at the same time.
@@ -49,6 +50,11 @@ fn due(first: usize, rate: u32) -> Duration {
 
 fn noted(from: &Chain, sent: SentPackets) -> Vec<Sent> {
     let (source, block) = (from.name().to_owned(), sent.block_number);
-    let note = |header| Sent { source: source.clone(), block, header };
-    sent.packets.into_iter().map(|packet| note(packet.header)).collect()
+    let note = |packet: SentPacket| Sent {
+        source: source.clone(),
+        block,
+        header: packet.header,
+        guid: packet.guid.to_string(),
+    };
+    sent.packets.into_iter().map(note).collect()
 }
