@@ -15,6 +15,8 @@ use super::{Baseline, LoadError, Report, figures::rate, judge::bound_of, stage::
 const OWN_BLOCKS: usize = 3;
 /// Batches go with this much more gas than they need.
 const MARGIN: f64 = 1.1;
+/// The local node takes requests of up to 2 MB.
+const MOST_CHARACTERS: usize = 1_500_000;
 /// A guard: no block takes less than one batch.
 const MOST_BLOCKS: usize = 10_000;
 
@@ -66,7 +68,7 @@ impl Rival<'_> {
         Ok(rate(packets, begun.elapsed()))
     }
 
-    /// Full batches, signed before the clock starts and sent in one request: what the destination takes. With `at_once` it is
+    /// Full batches, signed before the clock starts and sent in a few requests: what the destination takes. With `at_once` it is
     /// asked for a block as soon as it has mined one; else it mines by itself, and what counts is from its first block
     /// with a batch to its last.
     async fn limit(&mut self, packets: usize, at_once: bool) -> Result<f64, LoadError> {
@@ -83,7 +85,10 @@ impl Rival<'_> {
         let raw = self.chain.signed_executes(&keys::submitter(0), gas(size, self.keys.len()), &batches).await?;
         let raw: Vec<(Bytes,)> = raw.into_iter().map(|it| (it,)).collect();
         let begun = Instant::now();
-        let hashes: Vec<B256> = self.chain.rpc().batch("eth_sendRawTransaction", &raw).await?;
+        let mut hashes: Vec<B256> = Vec::new();
+        for some in raw.chunks(in_one_request(&raw)) {
+            hashes.extend(self.chain.rpc().batch::<_, B256>("eth_sendRawTransaction", some).await?);
+        }
         if at_once {
             self.mine(&hashes).await?;
             return Ok(rate(count.saturating_mul(size), begun.elapsed()));
@@ -136,6 +141,12 @@ impl Rival<'_> {
         let signatures = attestation.sign(&self.keys);
         Ok((attestation, signatures))
     }
+}
+
+/// How many transactions of about this size one request takes; each byte is two characters of it.
+fn in_one_request(raw: &[(Bytes,)]) -> usize {
+    let largest = raw.iter().map(|(raw,)| raw.len().saturating_mul(2)).max().unwrap_or_default();
+    MOST_CHARACTERS.checked_div(largest).unwrap_or(1).max(1)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of a few million")]
