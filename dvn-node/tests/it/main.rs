@@ -15,6 +15,7 @@ mod flow;
 mod journal;
 mod kelp;
 mod kills;
+mod lanes;
 mod load;
 mod mistakes;
 mod program;
