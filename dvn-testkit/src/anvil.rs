@@ -3,10 +3,10 @@
 use std::{
     fmt::Debug,
     io::{self, BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{B256, Bytes, U64, U256};
@@ -29,6 +29,8 @@ pub struct AnvilOptions {
     pub slots_in_an_epoch: u64,
     /// Gas of a block. Default 30 million.
     pub block_gas_limit: u64,
+    /// Where the chain is kept while the node is started again, see [`Anvil::restart`]. Default none.
+    pub state: Option<PathBuf>,
     /// More arguments for the command line. Default none.
     pub extra_args: Vec<String>,
 }
@@ -36,7 +38,7 @@ pub struct AnvilOptions {
 impl AnvilOptions {
     /// A chain with this id, and the defaults.
     pub const fn new(chain_id: u64) -> Self {
-        Self { chain_id, slots_in_an_epoch: 1, block_gas_limit: 30_000_000, extra_args: Vec::new() }
+        Self { chain_id, slots_in_an_epoch: 1, block_gas_limit: 30_000_000, state: None, extra_args: Vec::new() }
     }
 }
 
@@ -45,6 +47,8 @@ impl AnvilOptions {
 pub struct Anvil {
     child: Mutex<Child>,
     rpc: Rpc,
+    binary: PathBuf,
+    options: AnvilOptions,
 }
 
 impl Anvil {
@@ -53,17 +57,47 @@ impl Anvil {
     /// # Errors
     /// When the binary cannot be started, or ends before it listens.
     pub async fn spawn(binary: &Path, options: &AnvilOptions) -> Result<Self, AnvilError> {
-        let mut child = command(binary, options).spawn().map_err(AnvilError::Spawn)?;
-        let Some(stdout) = child.stdout.take() else {
-            return Err(AnvilError::Spawn(io::Error::other("its standard output is not piped")));
-        };
-        // From here the process is owned, so that it is killed however this function ends.
-        let unnamed = OwnedChild(Some(child));
-        let address = tokio::task::spawn_blocking(move || listening_line(stdout))
-            .await
-            .map_err(|e| AnvilError::Spawn(io::Error::other(e)))??;
-        let url = Url::parse(&format!("http://{address}")).map_err(|_| AnvilError::Address { address })?;
-        Ok(Self { child: Mutex::new(unnamed.release()?), rpc: Rpc::new(url) })
+        let (child, url) = start(&mut command(binary, options, 0)).await?;
+        let (child, rpc) = (Mutex::new(child.release()?), Rpc::new(url));
+        Ok(Self { child, rpc, binary: binary.to_owned(), options: options.clone() })
+    }
+
+    /// Ends the node and starts it again on its chain and port, as somebody does who updates it: for a moment connections are
+    /// refused, and transactions that were not mined are forgotten, as is how it mines. Needs [`AnvilOptions::state`]. Unix only.
+    ///
+    /// # Errors
+    /// When it does not end in a minute, or does not start again; the node is gone then.
+    pub async fn restart(&self) -> Result<(), AnvilError> {
+        if self.options.state.is_none() {
+            return Err(AnvilError::Spawn(io::Error::other("it keeps no state: set AnvilOptions::state")));
+        }
+        let (born, newest) = (self.time_of("earliest").await?, self.time_of("latest").await?);
+        // It writes its chain when it is interrupted.
+        self.signal("-INT").map_err(AnvilError::Spawn)?;
+        let begun = Instant::now();
+        while self.owned().try_wait().map_err(AnvilError::Spawn)?.is_none() {
+            if begun.elapsed() > Duration::from_secs(60) {
+                return Err(AnvilError::Spawn(io::Error::other("it does not end")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let port = self.url().port().unwrap_or_default();
+        // The first block is made anew, and is the same if it is of the same time; so the clock has to be set forward again.
+        let mut command = command(&self.binary, &self.options, port);
+        let (child, _) = start(command.args(["--timestamp", &born.to_string()])).await?;
+        *self.owned() = child.release()?;
+        let lost = U64::from(newest.saturating_sub(born));
+        self.rpc::<Value>("evm_increaseTime", (lost,)).await.map(drop).map_err(unreadable)
+    }
+
+    async fn time_of(&self, block: &'static str) -> Result<u64, AnvilError> {
+        let block: Value = self.rpc("eth_getBlockByNumber", (block, false)).await.map_err(unreadable)?;
+        let time = block.get("timestamp").cloned().unwrap_or_default();
+        serde_json::from_value::<U64>(time).map(|time| time.to()).map_err(unreadable)
+    }
+
+    fn owned(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the node listens, for HTTP.
@@ -182,7 +216,7 @@ impl Anvil {
     /// # Errors
     /// When the process cannot be killed.
     pub fn stop(&self) -> io::Result<()> {
-        kill(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner)).map(drop)
+        kill(&mut self.owned()).map(drop)
     }
 
     async fn done(&self, method: &'static str, params: impl RpcParams) -> Result<(), RpcError> {
@@ -191,7 +225,7 @@ impl Anvil {
 
     /// Through the `kill` program, because a system call of our own would be unsafe code. Returns the process id.
     fn signal(&self, signal: &str) -> io::Result<u32> {
-        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let id = self.owned().id();
         let status = Command::new("kill").args([signal, &id.to_string()]).status()?;
         if status.success() { Ok(id) } else { Err(io::Error::other(format!("kill {signal} failed: {status}"))) }
     }
@@ -226,10 +260,28 @@ pub enum AnvilError {
     },
 }
 
-fn command(binary: &Path, options: &AnvilOptions) -> Command {
+/// Returns when it listens, and where.
+async fn start(command: &mut Command) -> Result<(OwnedChild, Url), AnvilError> {
+    let mut child = command.spawn().map_err(AnvilError::Spawn)?;
+    let Some(stdout) = child.stdout.take() else {
+        return Err(AnvilError::Spawn(io::Error::other("its standard output is not piped")));
+    };
+    // From here the process is owned, so that it is killed however this function ends.
+    let unnamed = OwnedChild(Some(child));
+    let address = tokio::task::spawn_blocking(move || listening_line(stdout))
+        .await
+        .map_err(|e| AnvilError::Spawn(io::Error::other(e)))??;
+    let url = Url::parse(&format!("http://{address}")).map_err(|_| AnvilError::Address { address })?;
+    Ok((unnamed, url))
+}
+
+fn command(binary: &Path, options: &AnvilOptions, port: u16) -> Command {
     let mut command = Command::new(binary);
+    if let Some(state) = &options.state {
+        command.arg("--preserve-historical-states").arg("--state").arg(state);
+    }
     command
-        .args(["--host", "127.0.0.1", "--port", "0", "--accounts", "20"])
+        .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--accounts", "20"])
         .args(["--chain-id", &options.chain_id.to_string()])
         .args(["--slots-in-an-epoch", &options.slots_in_an_epoch.to_string()])
         .args(["--gas-limit", &options.block_gas_limit.to_string()])
@@ -253,6 +305,10 @@ fn listening_line(stdout: ChildStdout) -> Result<String, AnvilError> {
         printed.push(line);
     }
     Err(AnvilError::Ended { output: printed.join("\n") })
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> AnvilError {
+    AnvilError::Spawn(io::Error::other(error))
 }
 
 fn kill(child: &mut Child) -> io::Result<ExitStatus> {

@@ -1,8 +1,8 @@
 //! Packets for a long time, while the node is killed with SIGKILL again and again. Nothing may be lost, and nothing that
 //! is attested may be executed again. What happened is read from the chains alone.
 
+mod program;
 mod quorum;
-mod replicas;
 
 use std::{
     collections::BTreeMap,
@@ -19,9 +19,9 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How long packets are sent.
-    #[arg(long, default_value_t = 10)]
-    minutes: u64,
+    /// How long packets are sent; 10 minutes without it, 20 with `--steady`.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// The longest that the node lives before it is killed, in seconds.
     #[arg(long, default_value_t = 15)]
     life: u64,
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// away in turn.
     #[arg(long, conflicts_with_all = ["nodes", "minutes", "life"])]
     replicas: bool,
+    /// A steady load while the destination drops transactions, raises its fees, is started again and replaces blocks, as the source does.
+    #[arg(long, conflicts_with_all = ["nodes", "packets", "life", "replicas"])]
+    steady: bool,
 }
 
 /// How long the last packets may take once nothing is killed any more.
@@ -42,7 +45,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.replicas {
-        return replicas::play(options.packets.unwrap_or(2_000));
+        return program::replicas(options.packets.unwrap_or(2_000));
+    }
+    if options.steady {
+        return program::steady(options.minutes.unwrap_or(20));
     }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(&error))?;
     if options.nodes > 1 {
@@ -54,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 async fn play(options: &Options) -> Result<(), Failure> {
     let stage = Stage::set("soak").await?;
-    let end = Instant::now().checked_add(Duration::from_secs(options.minutes.saturating_mul(60)));
+    let end = Instant::now().checked_add(Duration::from_secs(options.minutes.unwrap_or(10).saturating_mul(60)));
     let (sent, kills) = tokio::try_join!(send_until(&stage, end), kill_until(&stage, end, options.life))?;
     let node = stage.start_node().await?;
     settle(&stage, &sent).await?;

@@ -26,3 +26,4 @@ mod replicas;
 mod seats;
 mod setup;
 mod sketch;
+mod steady;
