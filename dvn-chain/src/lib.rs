@@ -40,5 +40,5 @@ pub use profile::{ChainClass, Finality, GasRules, Profile};
 pub use reader::{EvmReader, SourceConfig, SourceContracts};
 pub use seat::{RedactedUrl, Seat, SeatConfig, SeatError, SeatLimits, SeatSetupError, UrlError};
 pub use source::EvmSource;
-pub use submit::{EvmSubmitter, FeeCaps, Purse, SubmitterConfig};
+pub use submit::{EvmSubmitter, FeeCaps, Purse, SharedSubmitter, SubmitterConfig};
 pub use verifier::EvmVerifier;

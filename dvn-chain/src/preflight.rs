@@ -39,7 +39,7 @@ pub struct Expectations {
     /// An address that has to be among its signers.
     pub signer: Option<Address>,
     /// The account that pays gas; needs `ADMIN_ROLE` and a balance.
-    pub sender: Option<Address>,
+    pub senders: Vec<Address>,
 }
 
 /// Something that is not as configured, or could not be found out.
@@ -119,7 +119,7 @@ impl Check<'_> {
             let message = format!("{signer} is not a signer of the DVN contract");
             self.equal("signer", &message, true, call, Answers::returned::<Dvn::signersCall>).await;
         }
-        if let Some(sender) = expected.sender {
+        for sender in expected.senders.iter().copied() {
             self.sender(dvn, sender).await;
         }
         self.findings

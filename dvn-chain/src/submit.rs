@@ -10,6 +10,7 @@ mod history;
 mod lane;
 mod outcome;
 mod purse;
+mod senders;
 mod settle;
 mod transaction;
 mod view;
@@ -38,7 +39,7 @@ use dvn_core::{
 use tokio::sync::Mutex;
 
 use self::lane::LaneMemory;
-pub use self::{fees::FeeCaps, purse::Purse};
+pub use self::{fees::FeeCaps, purse::Purse, senders::SharedSubmitter};
 use crate::{
     head,
     panel::{Panel, PanelError},

@@ -6,13 +6,13 @@ mod keys;
 use std::{sync::Arc, time::Duration};
 
 use dvn_chain::{
-    EvmAuditor, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, Purse, SourceConfig,
-    SourceContracts, SubmitterConfig,
+    EvmAuditor, EvmReader, EvmSource, EvmSubmitter, EvmVerifier, FeeCaps, Panel, Profile, Purse, SharedSubmitter,
+    SourceConfig, SourceContracts, SubmitterConfig,
 };
 use dvn_core::{
     Batch, BuildError, Builder, Destination, Dvn, Source,
     ids::Confirmations,
-    ports::{Clock, JobQueue, Store, SystemClock},
+    ports::{Clock, JobQueue, Signer, Store, SystemClock},
 };
 
 pub use self::{chains::ChainError, keys::KeyError};
@@ -52,15 +52,14 @@ pub(crate) fn compose(
     }
     let parts = config.targets.iter().zip(&panels.targets).zip(&keys.targets);
     for ((target, panel), keys) in parts {
-        let submitter = EvmSubmitter::new(
-            Arc::clone(panel),
-            submitter_config(target),
-            Arc::clone(&keys.sender),
-            Arc::clone(&store.outbox),
-            Arc::clone(&clock),
-        );
         let config::Fees { daily_budget, low_balance, .. } = target.fees;
-        let submitter = submitter.with_purse(Purse { daily_budget, low_balance });
+        let lane = |sender: &Arc<dyn Signer>| {
+            let (panel, outbox, clock) = (Arc::clone(panel), Arc::clone(&store.outbox), Arc::clone(&clock));
+            let submitter = EvmSubmitter::new(panel, submitter_config(target), Arc::clone(sender), outbox, clock);
+            submitter.with_purse(Purse { daily_budget, low_balance })
+        };
+        let Some((first, others)) = keys.senders.split_first() else { continue };
+        let submitter = SharedSubmitter::new(lane(first), others.iter().map(lane).collect());
         let batch = Batch { max_items: target.batch.max_items, max_wait: target.batch.max_wait };
         let destination = Destination::new(Arc::new(submitter), Arc::clone(&keys.signer))
             .with_batch(batch)

@@ -178,8 +178,10 @@ async fn attest(
 ) -> Result<(), RunError> {
     let keys = Keys::open(config).await?;
     for (target, keys) in config.targets.iter().zip(&keys.targets) {
-        let (signer, sender) = (keys.signer.address(), keys.sender.address());
-        info!(target_chain = target.network.name, %signer, %sender, "keys are open");
+        let signer = keys.signer.address();
+        for sender in &keys.senders {
+            info!(target_chain = target.network.name, %signer, sender = %sender.address(), "keys are open");
+        }
     }
     status.update(|it| it.key_works = true);
     let quorum = Quorum::set_up(config, &store.journal).await?;

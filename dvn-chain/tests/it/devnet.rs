@@ -78,6 +78,16 @@ pub(crate) fn submitter(chain: &devnet::Chain) -> EvmSubmitter {
 
 /// One that goes on with what an earlier one kept.
 pub(crate) fn submitter_on(chain: &devnet::Chain, outbox: Arc<MemoryOutbox>, clock: Arc<dyn Clock>) -> EvmSubmitter {
+    sent_by(keys::submitter(0), chain, outbox, clock)
+}
+
+/// One that sends from this account.
+pub(crate) fn sent_by(
+    key: keys::Key,
+    chain: &devnet::Chain,
+    outbox: Arc<MemoryOutbox>,
+    clock: Arc<dyn Clock>,
+) -> EvmSubmitter {
     let Profile { finality, gas, .. } = ChainClass::Generic.profile();
     let config = SubmitterConfig {
         chain_id: chain.chain_id(),
@@ -93,7 +103,7 @@ pub(crate) fn submitter_on(chain: &devnet::Chain, outbox: Arc<MemoryOutbox>, clo
         resend_after: Duration::from_secs(60),
         expiry_margin: Duration::from_secs(30),
     };
-    EvmSubmitter::new(panel(chain), config, Arc::new(Sender(keys::submitter(0))), outbox, clock)
+    EvmSubmitter::new(panel(chain), config, Arc::new(Sender(key)), outbox, clock)
 }
 
 pub(crate) async fn start() -> Option<Devnet> {
@@ -119,7 +129,7 @@ pub(crate) async fn observations(chain: &devnet::Chain) -> Vec<Observation> {
     seen
 }
 
-pub(crate) async fn signed(submitter: &EvmSubmitter, claim: Claim) -> SignedAttestation {
+pub(crate) async fn signed(submitter: &dyn Submitter, claim: Claim) -> SignedAttestation {
     let keys = [keys::signer(0), keys::signer(1), keys::other_signer()];
     let committee = submitter.committee(&keys.each_ref().map(keys::Key::address)).await.unwrap();
     assert_eq!((committee.quorum, committee.members.len()), (2, 2));
@@ -138,7 +148,7 @@ pub(crate) async fn signed(submitter: &EvmSubmitter, claim: Claim) -> SignedAtte
 }
 
 /// Looks until the open transaction is decided: a node takes a transaction before it mines it.
-pub(crate) async fn settled(submitter: &EvmSubmitter) -> Vec<Settlement> {
+pub(crate) async fn settled(submitter: &dyn Submitter) -> Vec<Settlement> {
     let decided = async {
         loop {
             let settlements = submitter.settle().await.unwrap();
@@ -262,9 +272,9 @@ async fn start_checks_pass_on_the_real_contracts() {
         vid: Some(Vid(conflux.vid())),
         quorum: Some(2),
         signer: Some(keys::signer(0).address()),
-        sender: Some(keys::submitter(0).address()),
+        senders: vec![keys::submitter(0).address()],
     };
     assert_eq!(preflight::check(&panel(conflux), &expected).await, []);
-    let stranger = Expectations { sender: Some(keys::signer(0).address()), ..expected };
+    let stranger = Expectations { senders: vec![keys::submitter(0).address(), keys::signer(0).address()], ..expected };
     assert!(preflight::check(&panel(conflux), &stranger).await.iter().any(|finding| finding.fatal));
 }

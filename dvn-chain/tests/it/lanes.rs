@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
-use dvn_chain::EvmSubmitter;
+use dvn_chain::SharedSubmitter;
 use dvn_core::{
     attestation::Attestation,
     destination::Decision,
+    error::SubmitErrorKind,
     packet::Claim,
     ports::{Outcome, SignedAttestation, Submitter},
     signature::SignatureSet,
@@ -18,7 +19,7 @@ use dvn_testkit::{
 };
 
 use crate::{
-    devnet::{observations, settled, signed, submitter, submitter_on},
+    devnet::{observations, sent_by, settled, signed, submitter, submitter_on},
     fakes::{ManualClock, MemoryOutbox},
 };
 
@@ -47,7 +48,7 @@ impl Stage {
         self.devnet.chain("conflux").unwrap()
     }
 
-    async fn batch(&self, submitter: &EvmSubmitter) -> Vec<SignedAttestation> {
+    async fn batch(&self, submitter: &dyn Submitter) -> Vec<SignedAttestation> {
         let mut batch = Vec::new();
         for claim in &self.claims {
             batch.push(signed(submitter, *claim).await);
@@ -87,7 +88,7 @@ impl Stage {
     }
 
     /// Says that each claim is attested, by exactly one log.
-    async fn assert_attested_once(&self, submitter: &EvmSubmitter) {
+    async fn assert_attested_once(&self, submitter: &dyn Submitter) {
         let logs = self.conflux().payload_verified_logs().await.unwrap();
         let mut headers: Vec<_> = logs.iter().map(|log| log.header.clone()).collect();
         headers.sort();
@@ -104,17 +105,17 @@ fn ineffective(outcomes: &[Outcome], word: &str) {
     assert!(reason.contains(word), "{reason}");
 }
 
-async fn outcomes(submitter: &EvmSubmitter) -> Vec<Outcome> {
+async fn outcomes(submitter: &dyn Submitter) -> Vec<Outcome> {
     settled(submitter).await.into_iter().map(|it| it.outcome).collect()
 }
 
 /// Looks, and mines, until the open transactions are decided.
-async fn decided(stage: &Stage, submitter: &EvmSubmitter, clock: &ManualClock) -> Vec<Outcome> {
+async fn decided(stage: &Stage, submitter: &dyn Submitter, clock: &ManualClock) -> Vec<Outcome> {
     decided_within(stage, submitter, clock, Duration::from_secs(61)).await
 }
 
 /// The same, while so much time passes between looks.
-async fn decided_within(stage: &Stage, submitter: &EvmSubmitter, clock: &ManualClock, step: Duration) -> Vec<Outcome> {
+async fn decided_within(stage: &Stage, submitter: &dyn Submitter, clock: &ManualClock, step: Duration) -> Vec<Outcome> {
     for _ in 0..200 {
         let settlements = submitter.settle().await.unwrap();
         if !settlements.is_empty() {
@@ -309,4 +310,68 @@ async fn t44_the_same_signatures_in_another_admins_transaction_do_no_harm() {
     assert_eq!(stage.count().await, 1, "one transaction of ours");
     assert_eq!(submitter.settle().await.unwrap(), []);
     assert_eq!(submitter.view(&stage.claims[0]).await.unwrap().decide(&stage.claims[0]), Decision::Attested);
+}
+
+/// A destination with two senders, both of which are admins, in the order of their numbers.
+async fn shared(packets: u8) -> Option<(Stage, SharedSubmitter, Arc<MemoryOutbox>, Arc<ManualClock>)> {
+    let toolchain = Toolchain::for_test("several senders on the real contracts")?;
+    let builder = Devnet::builder().chain(ChainSpec::ethereum().with_confirmations(3)).chain(ChainSpec::conflux());
+    let builder = builder.signers([keys::signer(0).address(), keys::signer(1).address()], 2);
+    let builder = builder.submitters([keys::submitter(0).address(), keys::submitter(1).address()]);
+    let stage = Stage::sent(builder.start(&toolchain).await.unwrap(), packets).await;
+    let (outbox, clock) = (Arc::new(MemoryOutbox::default()), Arc::new(ManualClock::new()));
+    let lane = |number| sent_by(keys::submitter(number), stage.conflux(), outbox.clone(), clock.clone());
+    let submitter = SharedSubmitter::new(lane(0), vec![lane(1)]);
+    Some((stage, submitter, outbox, clock))
+}
+
+fn lanes(outbox: &MemoryOutbox) -> Vec<(Address, u64, usize)> {
+    outbox.all.lock().unwrap().iter().map(|it| (it.lane.sender, it.nonce, it.items.len())).collect()
+}
+
+#[tokio::test]
+async fn several_senders_share_the_work_with_nonces_of_their_own_and_double_nothing() {
+    let Some((stage, submitter, outbox, clock)) = shared(3).await else { return };
+    stage.by_hand().await;
+    let batch = stage.batch(&submitter).await;
+    let (one, two) = (keys::submitter(0).address(), keys::submitter(1).address());
+    let first = submitter.submit(vec![batch[0].clone()]).await.unwrap().sent;
+    assert!(!submitter.is_busy().await.unwrap(), "one of them is idle");
+    // What is under way with one is not given to the other.
+    let second = submitter.submit(batch[..2].to_vec()).await.unwrap().sent;
+    assert!(second.contains(&first[0]) && second.len() == 2, "{second:?}");
+    assert!(submitter.is_busy().await.unwrap());
+    submitter.submit(batch.clone()).await.unwrap();
+    assert_eq!(lanes(&outbox), [(one, 0, 1), (two, 0, 1), (one, 1, 1)]);
+    for _ in 0..200 {
+        for settlement in submitter.settle().await.unwrap() {
+            assert!(matches!(settlement.outcome, Outcome::Attested { .. }));
+            submitter.close(settlement.submission).await.unwrap();
+        }
+        if outbox.all.lock().unwrap().iter().all(|it| !it.open) {
+            break;
+        }
+        clock.advance(Duration::from_secs(61));
+        stage.mine(1).await;
+    }
+    stage.assert_attested_once(&submitter).await;
+}
+
+#[tokio::test]
+async fn a_sender_that_cannot_pay_leaves_the_work_to_another() {
+    let Some((stage, submitter, outbox, _)) = shared(2).await else { return };
+    let batch = stage.batch(&submitter).await;
+    let (one, two) = (keys::submitter(0).address(), keys::submitter(1).address());
+    let set_balance = async |of: Address, wei: u64| {
+        let anvil = stage.conflux().anvil();
+        let _: serde_json::Value = anvil.rpc("anvil_setBalance", (of, U256::from(wei))).await.unwrap();
+    };
+    set_balance(one, 1).await;
+    submitter.submit(vec![batch[0].clone()]).await.unwrap();
+    assert_eq!(lanes(&outbox), [(two, 0, 1)]);
+    assert!(matches!(outcomes(&submitter).await[..], [Outcome::Attested { .. }]));
+    set_balance(two, 1).await;
+    let error = submitter.submit(vec![batch[1].clone()]).await.unwrap_err();
+    assert_eq!(error.kind(), SubmitErrorKind::Underfunded);
+    assert_eq!(lanes(&outbox).len(), 1);
 }

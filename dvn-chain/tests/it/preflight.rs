@@ -22,7 +22,7 @@ fn expectations() -> Expectations {
         vid: Some(Vid(212)),
         quorum: Some(2),
         signer: Some(SIGNER),
-        sender: Some(SENDER),
+        senders: vec![SENDER],
     }
 }
 

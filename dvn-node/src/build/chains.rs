@@ -78,7 +78,7 @@ impl Panels {
             let mut check = target_check(target, panel);
             check.expected.quorum = u64::try_from(config.signing.quorum).ok();
             check.expected.signer = Some(keys.signer.address());
-            check.expected.sender = Some(keys.sender.address());
+            check.expected.senders = keys.senders.iter().map(|sender| sender.address()).collect();
             check
         });
         sources.chain(targets).collect()
@@ -98,7 +98,7 @@ fn source_check(source: &config::Source, panel: &Arc<Panel>) -> Check {
         vid: None,
         quorum: None,
         signer: None,
-        sender: None,
+        senders: Vec::new(),
     };
     Check { path, panel: Arc::clone(panel), expected, signer_path: String::new() }
 }
@@ -117,7 +117,7 @@ fn target_check(target: &config::Target, panel: &Arc<Panel>) -> Check {
         vid: None,
         quorum: None,
         signer: None,
-        sender: None,
+        senders: Vec::new(),
     };
     Check { path, panel: Arc::clone(panel), expected, signer_path }
 }

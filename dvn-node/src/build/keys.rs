@@ -33,13 +33,13 @@ pub(crate) struct Keys {
     pub(crate) targets: Vec<TargetKeys>,
 }
 
-/// The two keys of one target.
+/// The keys of one target.
 #[derive(Debug)]
 pub(crate) struct TargetKeys {
     /// Attests.
     pub(crate) signer: Arc<dyn Signer>,
-    /// Pays gas.
-    pub(crate) sender: Arc<dyn Signer>,
+    /// Pay gas, at least one.
+    pub(crate) senders: Vec<Arc<dyn Signer>>,
 }
 
 /// Why a key cannot be used.
@@ -107,6 +107,14 @@ pub enum KeyError {
         /// The key's address.
         found: Address,
     },
+    /// One account twice among the senders of one target.
+    #[error("{path}: {address} is listed twice: give each sender a key of its own")]
+    Repeated {
+        /// Where it is configured.
+        path: String,
+        /// The account.
+        address: Address,
+    },
     /// The thread that opened it died.
     #[error("{path}: opening the key panicked")]
     Panicked {
@@ -127,7 +135,7 @@ impl KeyError {
             Self::AwsKms { .. } => false,
             #[cfg(feature = "gcp-kms")]
             Self::Gcp { .. } => false,
-            Self::Local { .. } | Self::Sessions { .. } | Self::Panicked { .. } => false,
+            Self::Local { .. } | Self::Sessions { .. } | Self::Repeated { .. } | Self::Panicked { .. } => false,
         }
     }
 }
@@ -143,8 +151,15 @@ impl Keys {
                 Some(key) => open(key, format!("{path}.signer")).await?,
                 None => Arc::clone(&common),
             };
-            let sender = open(&target.sender, format!("{path}.sender")).await?;
-            targets.push(TargetKeys { signer, sender });
+            let mut senders: Vec<Arc<dyn Signer>> = Vec::new();
+            for (path, key) in target.senders() {
+                let sender = open(key, path.clone()).await?;
+                if senders.iter().any(|before| before.address() == sender.address()) {
+                    return Err(KeyError::Repeated { path, address: sender.address() });
+                }
+                senders.push(sender);
+            }
+            targets.push(TargetKeys { signer, senders });
         }
         Ok(Self { common, targets })
     }

@@ -16,7 +16,7 @@ pub(super) fn write(config: &Config, out: &mut dyn Write) -> io::Result<()> {
             "  writes   {}; attests with {}, pays with {}",
             chain(&target.network),
             key(attests),
-            key(&target.sender)
+            target.senders.iter().map(key).collect::<Vec<_>>().join(" and ")
         )?;
     }
     writeln!(out, "  signs    {} of {}", config.signing.quorum, config.signing.total_signers)?;

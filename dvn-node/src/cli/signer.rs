@@ -51,7 +51,7 @@ fn keys(config: &Config) -> Vec<(String, &Key)> {
     for target in &config.targets {
         let path = format!("target_chains.{}", target.network.name);
         keys.extend(target.signer.iter().map(|key| (format!("{path}.signer"), key)));
-        keys.push((format!("{path}.sender"), &target.sender));
+        keys.extend(target.senders());
     }
     keys
 }

@@ -103,14 +103,10 @@ fn check_pushes(reader: &Reader<'_>, sources: &[&Draft], targets: &[&Draft]) {
 fn check_senders(reader: &Reader<'_>, targets: &[TargetDraft], hsm: Option<&Key>) {
     let own = targets.iter().filter_map(|target| target.signer.as_ref()?.as_ref());
     let attesting: Vec<_> = own.chain(hsm).collect();
-    for target in targets {
-        if let Some(sender) = &target.sender
-            && attesting.iter().any(|key| key.is_same(sender))
-        {
-            reader.problem_unless_dev(
-                &target.sender_place,
-                "is an attesting key: give the account that pays for gas a key of its own",
-            );
+    for (place, sender) in targets.iter().filter_map(|target| target.senders.as_ref()).flatten() {
+        if attesting.iter().any(|key| key.is_same(sender)) {
+            reader
+                .problem_unless_dev(place, "is an attesting key: give the account that pays for gas a key of its own");
         }
     }
 }

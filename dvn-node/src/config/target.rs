@@ -6,7 +6,7 @@ use dvn_core::ids::BlockNumber;
 use super::{
     key::{self, Key},
     network::{Draft, Network},
-    reader::{Place, Reader, Section},
+    reader::{Field, Place, Reader, Section},
     scalar,
     source::{read_dvn, read_endpoint, read_libraries},
 };
@@ -19,8 +19,8 @@ pub struct Target {
     pub network: Network,
     /// What is written to.
     pub contracts: TargetContracts,
-    /// The account with `ADMIN_ROLE` that pays for gas.
-    pub sender: Key,
+    /// The accounts with `ADMIN_ROLE` that pay for gas, at least one; each has its own nonces, and they share the work.
+    pub senders: Vec<Key>,
     /// This contract's own attesting key, where it is not the one of `hsm`.
     pub signer: Option<Key>,
     /// How many attestations share a transaction.
@@ -69,8 +69,7 @@ pub struct Fees {
 
 pub(super) struct TargetDraft {
     pub(super) network: Draft,
-    pub(super) sender: Option<Key>,
-    pub(super) sender_place: Place,
+    pub(super) senders: Option<Vec<(Place, Key)>>,
     /// Nothing where it is given and broken, `Some(None)` where it is not given.
     pub(super) signer: Option<Option<Key>>,
     contracts: Option<TargetContracts>,
@@ -85,8 +84,7 @@ impl TargetDraft {
         let contracts = read_contracts(section.section("contracts"), &network);
         let put =
             "the account with ADMIN_ROLE on the DVN contract that pays for gas; say which `provider` holds its key";
-        let sender = section.required("sender", put).and_then(|field| key::read(field.section()));
-        let sender_place = section.place_at("sender");
+        let senders = section.required("sender", put).and_then(|field| read_senders(field, put));
         let signer = match section.given_section("signer") {
             Some(signer) if !signer.is_empty() => key::read(signer).map(Some),
             _ => Some(None),
@@ -99,7 +97,7 @@ impl TargetDraft {
         let start_block =
             section.parsed("start_block", scalar::number(0..=u64::MAX)).map_or(BlockNumber(0), BlockNumber);
         section.finish();
-        Self { network, sender, sender_place, signer, contracts, batch, fees, start_block }
+        Self { network, senders, signer, contracts, batch, fees, start_block }
     }
 }
 
@@ -110,7 +108,7 @@ pub(super) fn complete(reader: &Reader<'_>, drafts: Vec<TargetDraft>) -> Option<
         Some(Target {
             network: network?,
             contracts: draft.contracts?,
-            sender: draft.sender?,
+            senders: draft.senders?.into_iter().map(|(_, key)| key).collect(),
             signer: draft.signer?,
             batch: draft.batch,
             fees: draft.fees,
@@ -119,6 +117,37 @@ pub(super) fn complete(reader: &Reader<'_>, drafts: Vec<TargetDraft>) -> Option<
     };
     // Every draft is completed before any is missed, so that each reports its problems.
     drafts.into_iter().map(complete).collect::<Vec<_>>().into_iter().collect()
+}
+
+impl Target {
+    /// Every sender with its place in the file.
+    pub(crate) fn senders(&self) -> Vec<(String, &Key)> {
+        let path = format!("target_chains.{}.sender", self.network.name);
+        match &self.senders[..] {
+            [only] => vec![(path, only)],
+            several => several.iter().enumerate().map(|(at, key)| (format!("{path}[{at}]"), key)).collect(),
+        }
+    }
+}
+
+/// One key, or a list of them.
+fn read_senders(field: Field<'_>, put: &str) -> Option<Vec<(Place, Key)>> {
+    let (reader, place) = (field.reader, field.place.clone());
+    let fields = field.one_or_more();
+    if fields.is_empty() {
+        reader.problem(&place, format!("missing: {put}"));
+        return None;
+    }
+    let read = |field: &Field<'_>| Some((field.place.clone(), key::read(field.section())?));
+    // Each is read before any is missed, so that all report their problems.
+    let read: Vec<_> = fields.iter().map(read).collect();
+    let senders: Vec<(Place, Key)> = read.into_iter().collect::<Option<_>>()?;
+    for (at, (place, key)) in senders.iter().enumerate() {
+        if senders.iter().take(at).any(|(_, before)| before.is_same(key)) {
+            reader.problem(place, "is listed twice: give each sender a key of its own");
+        }
+    }
+    Some(senders)
 }
 
 fn read_contracts(mut section: Section<'_>, network: &Draft) -> Option<TargetContracts> {

@@ -228,7 +228,7 @@ fn keys_name_their_device() {
     assert_eq!(hsm.library, PathBuf::from("/opt/cloudhsm/lib/libcloudhsm_pkcs11.so"));
     assert_eq!((hsm.token_label.as_deref(), hsm.key_label.as_str(), hsm.sessions), (None, "dvn-signing-key", 2));
     assert_eq!(hsm.pin.expose_secret(), "user:s3cret");
-    let sender = pkcs11(&config.targets[0].sender);
+    let sender = pkcs11(&config.targets[0].senders[0]);
     assert_eq!((sender.token_label.as_deref(), sender.sessions), (Some("gas"), 1));
     assert_eq!(sender.pin.expose_secret(), "s3cret-in-a-file", "without the line end");
 }

@@ -84,6 +84,37 @@ fn devices() {
 }
 
 #[test]
+fn several_gas_accounts_have_keys_of_their_own() {
+    let item = |label: &str| {
+        format!(
+            "- provider: pkcs11\n        pkcs11: {{ library: /usr/lib/softhsm/libsofthsm2.so, token_label: gas, key_label: {label}, pin_env: GAS_PIN }}"
+        )
+    };
+    let gas = "provider: pkcs11\n      pkcs11: { library: /usr/lib/softhsm/libsofthsm2.so, token_label: gas, key_label: arbitrum-gas, pin_env: GAS_PIN }";
+    let two = |first: &str, second: &str| format!("{}\n      {}", item(first), item(second));
+    production(&[
+        (gas, &two("one", "two"), &[]),
+        (
+            gas,
+            &two("one", "one"),
+            &["target_chains.arbitrum.sender[1]: is listed twice: give each sender a key of its own"],
+        ),
+        (
+            gas,
+            &two("one", "two").replace("key_label: two, ", ""),
+            &["target_chains.arbitrum.sender[1].pkcs11.key_label: missing: the label of the key in the token"],
+        ),
+        (
+            &format!("sender:\n      {gas}"),
+            "sender: []",
+            &[
+                "target_chains.arbitrum.sender: missing: the account with ADMIN_ROLE on the DVN contract that pays for gas; say which `provider` holds its key",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn the_gas_account_is_not_the_attesting_key() {
     let same = "is an attesting key: give the account that pays for gas a key of its own";
     let gas = "provider: pkcs11\n      pkcs11: { library: /usr/lib/softhsm/libsofthsm2.so, token_label: gas, key_label: arbitrum-gas, pin_env: GAS_PIN }";
