@@ -104,13 +104,21 @@ async fn a_poisonous_job_holds_nobody_up_and_is_held_after_several_tries() {
 
 #[tokio::test]
 async fn jobs_that_cannot_be_looked_at_make_room_for_the_others() {
-    let setup = Setup::new().await;
-    let claims = packets(&setup, 2);
-    setup.world.lock().unreadable = Some(claims[0].job_id());
-    // Each batch holds one job, and the first in the queue cannot be looked at.
-    let running = Running::start(patient(&setup, 1));
-    until_state(&setup.store, claims[1], State::Committed).await;
-    setup.world.lock().unreadable = None;
-    until_state(&setup.store, claims[0], State::Committed).await;
-    running.stop().await;
+    // Each batch holds one job; one of the two is the first in the queue.
+    for (unreadable, other) in [(0, 1), (1, 0)] {
+        let setup = Setup::new().await;
+        setup.world.lock().submit_fails = true;
+        let claims = packets(&setup, 2);
+        let running = Running::start(patient(&setup, 1));
+        all_signed(&setup, &claims).await;
+        {
+            let mut chains = setup.world.lock();
+            chains.unreadable = Some(claims[unreadable].job_id());
+            chains.submit_fails = false;
+        }
+        until_state(&setup.store, claims[other], State::Committed).await;
+        setup.world.lock().unreadable = None;
+        until_state(&setup.store, claims[unreadable], State::Committed).await;
+        running.stop().await;
+    }
 }
