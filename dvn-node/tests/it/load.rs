@@ -30,6 +30,7 @@ fn options(folder: &std::path::Path) -> Options {
         seats: 2,
         quorum: 1,
         nodes: None,
+        class: "ethereum".to_owned(),
         block_time: 1,
         idle: 1,
         naive: 1,

@@ -165,6 +165,8 @@ pub struct NodeConfig {
     pub block_time_ms: u64,
     /// `cool_down` of every source chain, in milliseconds.
     pub cool_down_ms: u64,
+    /// `class` of every chain; without it that of a well-known chain id, else generic.
+    pub class: Option<String>,
     /// `batch.max_items` of every target chain; the node's own default without it.
     pub batch_items: Option<usize>,
     /// Its peers; a node of its own has none.
@@ -191,6 +193,7 @@ impl NodeConfig {
             seats: BTreeMap::new(),
             block_time_ms: 1_000,
             cool_down_ms: 30_000,
+            class: None,
             batch_items: None,
             quorum: None,
             postgres: None,
@@ -268,7 +271,7 @@ impl NodeConfig {
     }
 
     fn network(&self, chain: &Chain) -> String {
-        format!(
+        let mut yaml = format!(
             "  {}:\n    chain_id: {}\n    eid: {}\n{}    finality: {}\n    block_time: {}ms\n",
             chain.name(),
             chain.chain_id(),
@@ -276,7 +279,11 @@ impl NodeConfig {
             self.rpc(chain),
             self.finality,
             self.block_time_ms
-        )
+        );
+        if let Some(class) = &self.class {
+            let _ = writeln!(yaml, "    class: {class}");
+        }
+        yaml
     }
 
     /// The chain's seats, or the short form for the one that it has by itself.
