@@ -37,6 +37,9 @@ pub struct Options {
     /// concluded from hashes and everything is voted on.
     #[arg(long, default_value = "ethereum")]
     pub class: String,
+    /// Sources are polled for new heads, as they are where no seat of theirs has a `ws`.
+    #[arg(long)]
+    pub polled: bool,
     /// Seconds between two blocks of every chain.
     #[arg(long, default_value_t = 1)]
     pub block_time: u64,
@@ -148,6 +151,9 @@ impl Options {
         );
         if let Some(together) = self.per_transaction {
             text.push_str(&format!(" --per-transaction {together}"));
+        }
+        if self.polled {
+            text.push_str(" --polled");
         }
         if let Some(hold) = self.hold {
             text.push_str(&format!(" --hold {hold}"));

@@ -117,6 +117,7 @@ impl Stage {
         config.keys =
             NodeKeys::Local { signer: Box::new(keys::signer(index)), sender: Box::new(keys::submitter(index)) };
         config.block_time_ms = self.options.block_time.saturating_mul(1_000);
+        config.pushes_heads = !self.options.polled;
         config.class = Some(self.options.class.clone());
         config.batch_items = Some(self.options.batch);
         // A load begins at the head; what was there before is the deployment.

@@ -31,6 +31,7 @@ fn options(folder: &std::path::Path) -> Options {
         quorum: 1,
         nodes: None,
         class: "ethereum".to_owned(),
+        polled: false,
         block_time: 1,
         idle: 1,
         naive: 1,

@@ -165,6 +165,8 @@ pub struct NodeConfig {
     pub block_time_ms: u64,
     /// `cool_down` of every source chain, in milliseconds.
     pub cool_down_ms: u64,
+    /// Whether voting seats of sources push new heads, from the same port as they answer at.
+    pub pushes_heads: bool,
     /// `class` of every chain; without it that of a well-known chain id, else generic.
     pub class: Option<String>,
     /// `batch.max_items` of every target chain; the node's own default without it.
@@ -193,6 +195,7 @@ impl NodeConfig {
             seats: BTreeMap::new(),
             block_time_ms: 1_000,
             cool_down_ms: 30_000,
+            pushes_heads: false,
             class: None,
             batch_items: None,
             quorum: None,
@@ -270,13 +273,13 @@ impl NodeConfig {
         secrets
     }
 
-    fn network(&self, chain: &Chain) -> String {
+    fn network(&self, chain: &Chain, pushes_heads: bool) -> String {
         let mut yaml = format!(
             "  {}:\n    chain_id: {}\n    eid: {}\n{}    finality: {}\n    block_time: {}ms\n",
             chain.name(),
             chain.chain_id(),
             chain.eid(),
-            self.rpc(chain),
+            self.rpc(chain, pushes_heads),
             self.finality,
             self.block_time_ms
         );
@@ -287,7 +290,7 @@ impl NodeConfig {
     }
 
     /// The chain's seats, or the short form for the one that it has by itself.
-    fn rpc(&self, chain: &Chain) -> String {
+    fn rpc(&self, chain: &Chain, pushes_heads: bool) -> String {
         let Some(NodeSeats { threshold, seats, audit }) = self.seats.get(chain.name()) else {
             return format!("    rpc_url: \"{}\"\n", self.address(chain.url()));
         };
@@ -295,8 +298,15 @@ impl NodeConfig {
         let voting = seats.iter().map(|seat| (seat, "vote"));
         for (NodeSeat { url, operator, client }, role) in voting.chain(audit.iter().map(|seat| (seat, "audit"))) {
             let url = self.address(url);
-            let _ =
-                writeln!(yaml, "        - {{ url: \"{url}\", operator: {operator}, client: {client}, role: {role} }}");
+            let ws = if pushes_heads && role == "vote" {
+                format!(" ws: \"{}\",", url.replacen("http", "ws", 1))
+            } else {
+                String::new()
+            };
+            let _ = writeln!(
+                yaml,
+                "        - {{ url: \"{url}\",{ws} operator: {operator}, client: {client}, role: {role} }}"
+            );
         }
         yaml
     }
@@ -307,7 +317,7 @@ impl NodeConfig {
     }
 
     fn source(&self, chain: &Chain) -> String {
-        let mut yaml = self.network(chain);
+        let mut yaml = self.network(chain, self.pushes_heads);
         let addresses = chain.addresses();
         let _ = writeln!(yaml, "    confirmations: {}\n    cool_down: {}ms", self.confirmations, self.cool_down_ms);
         if let Some(block) = self.start_block {
@@ -322,7 +332,7 @@ impl NodeConfig {
     }
 
     fn target(&self, chain: &Chain) -> String {
-        let mut yaml = self.network(chain);
+        let mut yaml = self.network(chain, false);
         let addresses = chain.addresses();
         let _ = write!(
             yaml,
