@@ -138,6 +138,11 @@ impl Answers {
         Self(answers.into_iter())
     }
 
+    /// The next so many answers by themselves.
+    pub(crate) fn split(&mut self, count: usize) -> Self {
+        Self::new(self.0.by_ref().take(count).collect())
+    }
+
     /// The next answer as plain JSON-RPC.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<T, SeatError> {
         let value = self.raw()?;

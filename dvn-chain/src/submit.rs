@@ -8,6 +8,7 @@ mod forecast;
 mod gap;
 mod history;
 mod lane;
+mod looks;
 mod outcome;
 mod purse;
 mod senders;
@@ -38,8 +39,8 @@ use dvn_core::{
 };
 use tokio::sync::Mutex;
 
-use self::lane::LaneMemory;
 pub use self::{fees::FeeCaps, purse::Purse, senders::SharedSubmitter};
+use self::{lane::LaneMemory, looks::Looks};
 use crate::{
     head,
     panel::{Panel, PanelError},
@@ -94,6 +95,7 @@ pub struct EvmSubmitter {
     purse: Purse,
     /// How many attestations fit in one transaction, as far as is known.
     most_items: AtomicUsize,
+    looks: Looks,
 }
 
 impl EvmSubmitter {
@@ -119,7 +121,16 @@ impl EvmSubmitter {
             fence,
             purse: Purse::default(),
             most_items,
+            looks: Looks::default(),
         }
+    }
+
+    /// Lets what was read of the destination at its newest height serve all who ask for so long, and puts the questions of those
+    /// who ask at the same time into one request. By default everybody asks anew.
+    #[must_use]
+    pub const fn with_shared_looks(mut self, fresh: Duration) -> Self {
+        self.looks.share_for(fresh);
+        self
     }
 
     /// Bounds what is spent, and says when a balance is low. By default there is no bound.
@@ -170,14 +181,14 @@ impl Submitter for EvmSubmitter {
     }
 
     async fn committee(&self, candidates: &[Address]) -> Result<Committee, SubmitError> {
-        view::committee(&self.panel, self.config.dvn, candidates).await.map_err(|it| self.missing(&it))
+        self.looks.committee(&self.panel, self.config.dvn, candidates).await.map_err(|it| self.missing(&it))
     }
 
     async fn view(&self, claim: &Claim) -> Result<DestinationView, SubmitError> {
         if claim.header.dst_eid != self.eid() {
             return Err(self.fail(SubmitErrorKind::Bug, format!("asked about eid {}", claim.header.dst_eid)));
         }
-        view::view(&self.panel, &self.config, claim).await.map_err(|it| self.missing(&it))
+        self.looks.view(&self.panel, &self.config, claim).await.map_err(|it| self.missing(&it))
     }
 
     async fn submit(&self, batch: Vec<SignedAttestation>) -> Result<Submitted, SubmitError> {

@@ -56,7 +56,7 @@ pub(crate) fn compose(
         let lane = |sender: &Arc<dyn Signer>| {
             let (panel, outbox, clock) = (Arc::clone(panel), Arc::clone(&store.outbox), Arc::clone(&clock));
             let submitter = EvmSubmitter::new(panel, submitter_config(target), Arc::clone(sender), outbox, clock);
-            submitter.with_purse(Purse { daily_budget, low_balance })
+            submitter.with_purse(Purse { daily_budget, low_balance }).with_shared_looks(fresh(&target.network))
         };
         let Some((first, others)) = keys.senders.split_first() else { continue };
         let submitter = SharedSubmitter::new(lane(first), others.iter().map(lane).collect());
@@ -138,4 +138,9 @@ fn submitter_config(target: &config::Target) -> SubmitterConfig {
 fn poll(network: &config::Network) -> Duration {
     let (least, most) = (Duration::from_millis(100), Duration::from_secs(5));
     network.block_time.checked_div(2).unwrap_or(most).clamp(least, most)
+}
+
+/// A quarter of a block: who looks at a destination within it sees the same block.
+fn fresh(network: &config::Network) -> Duration {
+    (poll(network) / 2).min(Duration::from_secs(1))
 }

@@ -15,14 +15,13 @@ use crate::{
     anchor::{Anchored, anchored},
     call::{Answers, Call},
     contracts::{Dvn, Endpoint, ReceiveUln, Uln, UlnConfig},
-    head,
-    panel::{Panel, PanelError},
+    panel::{Absence, Ballot, Panel, PanelError, Vote},
     rpc::RpcBlock,
     seat::{Seat, SeatError},
 };
 
 /// What one seat says; all of it together is the vote.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     at: Anchored,
     /// Nothing where the endpoint has no library for the path.
@@ -39,21 +38,75 @@ struct Library {
     record: Option<Confirmations>,
 }
 
+/// What the destination knows about a claim at a height.
 pub(super) async fn view(
     panel: &Panel,
     config: &SubmitterConfig,
     claim: &Claim,
+    at: BlockNumber,
 ) -> Result<DestinationView, PanelError> {
-    let at = head::latest(panel).await?;
-    let calls = calls(config, claim, at);
+    let calls = Vec::from_iter([Call::block_by_number(at)].into_iter().chain(calls(config, claim, at)));
     let question = |seat: Arc<Seat>| {
         let calls = calls.clone();
-        async move { told(config, Answers::new(seat.batch(calls).await?), at) }
+        async move {
+            let mut answers = Answers::new(seat.batch(calls).await?);
+            let Some(at) = block(&mut answers, at)? else { return Ok(None) };
+            told(config, &mut answers, at).map(Some)
+        }
     };
-    let told = panel.agree("destination's view", question).await?.value;
+    Ok(understood(config, panel.agree(WHAT, question).await?.value))
+}
+
+/// As [`view`], for several claims in one request; each is voted on by itself.
+pub(super) async fn views(
+    panel: &Panel,
+    config: &SubmitterConfig,
+    claims: &[Claim],
+    at: BlockNumber,
+) -> Vec<Result<DestinationView, PanelError>> {
+    let mut all = vec![Call::block_by_number(at)];
+    all.extend(claims.iter().flat_map(|claim| calls(config, claim, at)));
+    let question = |seat: Arc<Seat>| {
+        let all = all.clone();
+        async move {
+            let mut answers = Answers::new(seat.batch(all).await?);
+            let Some(at) = block(&mut answers, at)? else { return Ok(None) };
+            let mut each = Vec::with_capacity(claims.len());
+            for _ in claims {
+                // The next claim's answers come after all of this one's, whatever is wrong with these.
+                let mut own = answers.split(calls_each(config));
+                each.push(told(config, &mut own, at));
+            }
+            Ok(Some(each))
+        }
+    };
+    let about = |votes: &[Vote<Vec<Result<Told, SeatError>>>], claim: usize| -> Ballot<Told> {
+        let (mut about, mut absent) = (Vec::new(), Vec::new());
+        for Vote { seat, label, value } in votes {
+            match value.get(claim) {
+                Some(Ok(told)) => about.push(Vote { seat: *seat, label: label.clone(), value: told.clone() }),
+                Some(Err(error)) => absent.push((label.clone(), Absence::Failed(error.clone()))),
+                None => {}
+            }
+        }
+        Ballot { votes: about, absent }
+    };
+    let enough = |votes: &[Vote<_>]| (0..claims.len()).all(|claim| panel.has_agreement(&about(votes, claim).votes));
+    let ballot = panel.ask(question, enough).await;
+    let decided = (0..claims.len()).map(|claim| {
+        let mut about = about(&ballot.votes, claim);
+        about.absent.extend(ballot.absent.iter().cloned());
+        Ok(understood(config, panel.decide(WHAT, about)?.value))
+    });
+    decided.collect()
+}
+
+const WHAT: &str = "destination's view";
+
+fn understood(config: &SubmitterConfig, told: Told) -> DestinationView {
     let known = config.receive_libs.iter().position(|lib| Some(*lib) == told.receive_lib);
     let library = known.and_then(|at| told.libs.get(at).copied());
-    Ok(DestinationView {
+    DestinationView {
         at: told.at.block,
         time: told.at.time,
         receive_lib: told.receive_lib.unwrap_or_default(),
@@ -62,7 +115,12 @@ pub(super) async fn view(
         stored: told.stored,
         lazy_nonce: told.lazy_nonce,
         record: library.and_then(|library| library.record),
-    })
+    }
+}
+
+/// How many calls [`calls`] makes.
+fn calls_each(config: &SubmitterConfig) -> usize {
+    config.receive_libs.len().saturating_mul(2).saturating_add(3)
 }
 
 fn calls(config: &SubmitterConfig, claim: &Claim, at: BlockNumber) -> Vec<Call> {
@@ -71,7 +129,6 @@ fn calls(config: &SubmitterConfig, claim: &Claim, at: BlockNumber) -> Vec<Call> 
     let receiver = Address::from_word(header.receiver);
     let (src, sender, nonce) = (header.src_eid.0, header.sender, header.nonce.0);
     let mut calls = vec![
-        Call::block_by_number(at),
         Call::view(config.endpoint, &Endpoint::getReceiveLibraryCall { receiver, srcEid: src }, at),
         Call::view(config.endpoint, &Endpoint::inboundPayloadHashCall { receiver, srcEid: src, sender, nonce }, at),
         Call::view(config.endpoint, &Endpoint::lazyInboundNonceCall { receiver, srcEid: src, sender }, at),
@@ -86,11 +143,13 @@ fn calls(config: &SubmitterConfig, claim: &Claim, at: BlockNumber) -> Vec<Call> 
     calls
 }
 
-fn told(config: &SubmitterConfig, mut answers: Answers, at: BlockNumber) -> Result<Option<Told>, SeatError> {
-    let Some(block) = answers.next::<Option<RpcBlock>>()? else {
-        return Ok(None);
-    };
-    let at = anchored(&block, at)?;
+/// Nothing where the seat is not there yet.
+fn block(answers: &mut Answers, at: BlockNumber) -> Result<Option<Anchored>, SeatError> {
+    let block: Option<RpcBlock> = answers.next()?;
+    block.map(|block| anchored(&block, at)).transpose()
+}
+
+fn told(config: &SubmitterConfig, answers: &mut Answers, at: Anchored) -> Result<Told, SeatError> {
     let receive_lib = answers.returned_or_reverted::<Endpoint::getReceiveLibraryCall>()?.map(|it| it.lib);
     let stored = answers.returned::<Endpoint::inboundPayloadHashCall>()?;
     let lazy_nonce = Nonce(answers.returned::<Endpoint::lazyInboundNonceCall>()?);
@@ -101,7 +160,7 @@ fn told(config: &SubmitterConfig, mut answers: Answers, at: BlockNumber) -> Resu
         let record = record.submitted.then_some(Confirmations(record.confirmations));
         libs.push(Library { config: uln.map(|uln| receive_config(&uln, config.dvn)), record });
     }
-    Ok(Some(Told { at, receive_lib, stored, lazy_nonce, libs }))
+    Ok(Told { at, receive_lib, stored, lazy_nonce, libs })
 }
 
 fn receive_config(uln: &UlnConfig, dvn: Address) -> ReceiveConfig {
@@ -109,8 +168,12 @@ fn receive_config(uln: &UlnConfig, dvn: Address) -> ReceiveConfig {
     ReceiveConfig { confirmations: Confirmations(uln.confirmations), lists_us }
 }
 
-pub(super) async fn committee(panel: &Panel, dvn: Address, candidates: &[Address]) -> Result<Committee, PanelError> {
-    let at = head::latest(panel).await?;
+pub(super) async fn committee(
+    panel: &Panel,
+    dvn: Address,
+    candidates: &[Address],
+    at: BlockNumber,
+) -> Result<Committee, PanelError> {
     let mut calls = vec![Call::view(dvn, &Dvn::vidCall {}, at), Call::view(dvn, &Dvn::quorumCall {}, at)];
     calls.extend(candidates.iter().map(|signer| Call::view(dvn, &Dvn::signersCall { signer: *signer }, at)));
     let question = |seat: Arc<Seat>| {

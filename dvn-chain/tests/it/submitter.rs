@@ -1,5 +1,6 @@
 mod batches;
 mod cancel;
+mod looks;
 mod purse;
 
 use std::{sync::Arc, time::Duration};
