@@ -29,6 +29,8 @@ use crate::{
 
 /// How long to leave a destination alone that cannot be compared.
 const EVERY: Duration = Duration::from_secs(2);
+/// A destination is compared once in so many polls, which are two blocks: a look is three calls, and a block may cost two.
+const POLLS: u32 = 4;
 /// Events near the tip that are remembered as explained; beyond, remembering begins anew, which only costs time.
 const MOST: usize = 10_000;
 
@@ -95,7 +97,8 @@ pub(crate) async fn run(engine: Arc<Engine>, eid: Eid, stop: CancellationToken) 
                 warn!(chain, error = chain_of(&error), "halt could not be recorded");
             }
         }
-        let every = if engine.attestor.is_reconciled(eid) { engine.tuning.history.max(lane.poll) } else { lane.poll };
+        let often = lane.poll.saturating_mul(POLLS).max(engine.tuning.history);
+        let every = if engine.attestor.is_reconciled(eid) { often } else { lane.poll };
         if !pause(&stop, every.max(std::mem::take(&mut quiet))).await {
             return;
         }

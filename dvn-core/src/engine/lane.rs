@@ -2,7 +2,11 @@
 
 mod round;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use alloy_primitives::Signature;
 use serde_json::json;
@@ -107,7 +111,14 @@ impl Engine {
         if round.rests() {
             return Ok(());
         }
-        while self.submit_some(eid, lane, round).await? {}
+        let began = Instant::now();
+        while self.submit_some(eid, lane, round).await? {
+            if began.elapsed() >= lane.poll {
+                // In a flood what is urgent or open has its turn too; the rest follows at once.
+                lane.bell.notify_one();
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -167,8 +178,11 @@ impl Engine {
             by_submission.entry(settlement.submission).or_default().push(settlement);
         }
         for (submission, settlements) in by_submission {
-            for settlement in settlements {
-                self.take_note(lane, settlement).await?;
+            let is_attested = |it: &Settlement| matches!(it.outcome, Outcome::Attested { .. });
+            let (attested, others): (Vec<_>, Vec<_>) = settlements.into_iter().partition(is_attested);
+            self.attested(lane, attested).await?;
+            for settlement in others {
+                self.take_note(settlement).await?;
             }
             // Closed last: after a crash in between the same reports come again, and find the jobs moved already.
             lane.submitter.close(submission).await?;
@@ -176,7 +190,31 @@ impl Engine {
         Ok(())
     }
 
-    async fn take_note(&self, lane: &Lane, settlement: Settlement) -> Result<(), LaneError> {
+    /// Most settlements say this, and a batch's come together.
+    async fn attested(&self, lane: &Lane, settlements: Vec<Settlement>) -> Result<(), LaneError> {
+        let mut moves = Vec::with_capacity(settlements.len());
+        let loads = settlements.iter().map(|it| self.store.jobs.load(it.job));
+        let jobs = futures::future::try_join_all(loads).await?;
+        for (settlement, job) in settlements.into_iter().zip(jobs) {
+            match (&settlement.outcome, job) {
+                (Outcome::Attested { block, tx_hash }, Some(mut job))
+                    if matches!(job.state, State::Signed | State::Submitted) =>
+                {
+                    job.attested_in = Some(*block);
+                    let detail = json!({ "block": block.number.0, "tx": tx_hash });
+                    moves.push((job, Move::Attest, self.wake_in(lane.first_look()), detail));
+                }
+                _ => self.take_note(settlement).await?,
+            }
+        }
+        let count = u64::try_from(moves.len()).unwrap_or(u64::MAX);
+        self.advance_all("submitter", moves).await?;
+        let chain = lane.submitter.chain().name.clone();
+        metrics::counter!("dvn_submission_success_total", "target_chain" => chain).increment(count);
+        Ok(())
+    }
+
+    async fn take_note(&self, settlement: Settlement) -> Result<(), LaneError> {
         let Some(mut job) = self.store.jobs.load(settlement.job).await? else {
             return Ok(());
         };
@@ -192,13 +230,8 @@ impl Engine {
             return Ok(());
         }
         match settlement.outcome {
-            Outcome::Attested { block, tx_hash } => {
-                job.attested_in = Some(block);
-                let detail = json!({ "block": block.number.0, "tx": tx_hash });
-                self.advance("submitter", &mut job, Move::Attest, self.wake_now(), detail).await?;
-                let chain = lane.submitter.chain().name.clone();
-                metrics::counter!("dvn_submission_success_total", "target_chain" => chain).increment(1);
-            }
+            // Moved before, and told once more after a crash.
+            Outcome::Attested { .. } => {}
             Outcome::Ineffective { reason } => self.resign(&mut job, &reason).await?,
             Outcome::Cancelled => {
                 let detail = json!({ "cancelled": true });

@@ -40,8 +40,21 @@ impl Engine {
         job: &mut Job,
         step: Move,
         wake: Wake,
-        (evidence, detail): (Option<B256>, Value),
+        told: (Option<B256>, Value),
     ) -> Result<(), StoreError> {
+        let row = self.save_moved(actor, job, step, wake, told).await?;
+        self.store.audit.append(&[row]).await
+    }
+
+    /// Says what to tell the audit log.
+    async fn save_moved(
+        &self,
+        actor: &str,
+        job: &mut Job,
+        step: Move,
+        wake: Wake,
+        (evidence, detail): (Option<B256>, Value),
+    ) -> Result<AuditEntry, StoreError> {
         let from = job.state;
         job.apply(step, wake).map_err(|illegal| StoreError::new(StoreErrorKind::Corrupt).caused_by(illegal))?;
         self.store.jobs.save(job).await?;
@@ -51,7 +64,28 @@ impl Engine {
         info!(%guid, nonce = job.claim.header.nonce.0, src = job.location.src_eid.0, dst = job.dst_eid().0,
             from = from.name(), to = to.name(), reason = to.reason(), %detail, "job moved");
         let detail = json!({ "from": from.name(), "to": to.name(), "reason": to.reason(), "detail": detail });
-        self.audit_on(actor, to.name(), Some(guid), (evidence, detail)).await
+        Ok(self.entry(actor, to.name(), Some(guid), (evidence, detail)))
+    }
+
+    /// As [`Engine::advance`] of many at once, so that they share the waits for the disk. What fails keeps none of the others.
+    pub(crate) async fn advance_all(
+        &self,
+        actor: &str,
+        moves: Vec<(Job, Move, Wake, Value)>,
+    ) -> Result<(), StoreError> {
+        let moved = moves.into_iter().map(async |(mut job, step, wake, detail)| {
+            let row = self.save_moved(actor, &mut job, step, wake, (None, detail)).await?;
+            Ok::<_, StoreError>(row)
+        });
+        let (mut rows, mut failed) = (Vec::new(), None);
+        for row in futures::future::join_all(moved).await {
+            match row {
+                Ok(row) => rows.push(row),
+                Err(error) => failed = Some(error),
+            }
+        }
+        self.store.audit.append(&rows).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     /// Notes a failure and asks to be woken later, further away with every failure in a row.

@@ -6,7 +6,7 @@ use serde_json::json;
 use tracing::error;
 
 use super::{
-    Engine,
+    Engine, Lane,
     audit::Audited,
     lock,
     record::{Failure, chain_of},
@@ -21,6 +21,15 @@ use crate::{
 
 /// The longest time between two looks.
 const SELDOM: Duration = Duration::from_secs(60);
+/// The first look comes after so many polls, which are two blocks: nobody commits sooner, and in a flood looks are what costs most.
+const AT_FIRST: u32 = 4;
+
+impl Lane {
+    /// How long after its attestation a packet is looked at.
+    pub(super) fn first_look(&self) -> Duration {
+        self.poll.saturating_mul(AT_FIRST)
+    }
+}
 
 impl Engine {
     pub(crate) async fn watch(&self, job: &mut Job) -> Result<(), StoreError> {
@@ -77,7 +86,8 @@ impl Engine {
 
     async fn look_again(&self, job: &mut Job) -> Result<(), StoreError> {
         job.attempts = job.attempts.saturating_add(1);
-        let pause = Backoff::new(self.poll_of(job), SELDOM).after(job.attempts / 4);
+        let first = self.lanes.get(&job.dst_eid()).map_or(SELDOM, Lane::first_look);
+        let pause = Backoff::new(first, SELDOM).after(job.attempts);
         // An audit that is due sooner is not slept through.
         let pause = self.audits.next(job.id).map_or(pause, |next| pause.min(next));
         job.wake = self.wake_in(pause);

@@ -1,7 +1,7 @@
 //! One round of a lane's new work: which jobs make the next batch, whether they still need sending, and what became of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     time::Duration,
 };
 
@@ -196,14 +196,20 @@ impl Engine {
         let batch = ready.into_iter().map(|(_, item)| item).collect();
         let Submitted { sent, refused } = lane.submitter.submit(batch).await?;
         let is_something_done = !sent.is_empty() || !refused.is_empty();
+        let (mut moves, mut hashes) = (Vec::new(), BTreeMap::new());
         for (id, submission) in sent {
-            let Some(mut job) = jobs.remove(&id) else {
+            let Some(job) = jobs.remove(&id) else {
                 continue;
             };
             round.refusals.remove(&id);
-            let detail = json!({ "submission": submission.0, "tx": self.transaction_of(id, submission).await? });
-            self.advance("submitter", &mut job, Move::Submit, Wake::Never, detail).await?;
+            let hash = match hashes.entry(submission) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(self.transaction_of(id, submission).await?),
+            };
+            let detail = json!({ "submission": submission.0, "tx": hash });
+            moves.push((job, Move::Submit, Wake::Never, detail));
         }
+        self.advance_all("submitter", moves).await?;
         for (id, reason) in refused {
             if let Some(mut job) = jobs.remove(&id) {
                 let tried = round.refused(id);
