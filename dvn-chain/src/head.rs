@@ -25,6 +25,8 @@ pub(crate) async fn head(panel: &Panel, finality: Finality, floor: Confirmations
             let calls = vec![Call::block_number(), Call::block_by_tag(tag)];
             let mut answers = Answers::new(seat.batch(calls).await?);
             let latest: U64 = answers.next()?;
+            // Whoever asks for a range next need not ask for this again.
+            seat.note_head(BlockNumber(latest.to()));
             let settled: Option<RpcBlock> = answers.next()?;
             Ok(settled.map(|settled| (BlockNumber(latest.to()), settled.number())))
         })

@@ -142,5 +142,5 @@ fn poll(network: &config::Network) -> Duration {
 
 /// A quarter of a block: who looks at a destination within it sees the same block.
 fn fresh(network: &config::Network) -> Duration {
-    (poll(network) / 2).min(Duration::from_secs(1))
+    poll(network).checked_div(2).unwrap_or_default().min(Duration::from_secs(1))
 }

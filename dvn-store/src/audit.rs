@@ -2,9 +2,11 @@
 
 mod chain;
 mod cut;
+mod group;
 mod select;
 
 pub use self::chain::audit_row_hash;
+pub(crate) use self::group::GroupedAudit;
 use self::{
     chain::{corrupt, follow, read},
     cut::ToldCut,

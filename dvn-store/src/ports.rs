@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dvn_core::ports::Store;
 
-use crate::database::Database;
+use crate::{audit::GroupedAudit, database::Database};
 
 pub(crate) fn of(database: &Arc<Database>) -> Store {
     Store {
@@ -16,7 +16,7 @@ pub(crate) fn of(database: &Arc<Database>) -> Store {
         halts: database.clone(),
         outbox: database.clone(),
         evidence: database.clone(),
-        audit: database.clone(),
+        audit: Arc::new(GroupedAudit::new(Arc::clone(database))),
         leases: database.clone(),
     }
 }
