@@ -116,13 +116,20 @@ impl Attestor {
     pub async fn attest_for_peer(&self, peer: &str, proposal: &Proposal) -> Result<Signature, CosignError> {
         self.asked.note(peer, proposal.location);
         let result = self.attest_packet(proposal).await.inspect_err(|error| page(proposal, error));
-        if let Err(error) = &result
-            && !matches!(error.disposition(), Disposition::Retry { .. })
-        {
+        match &result {
+            Ok(_) => self.asked.note_given(peer),
             // Nobody collects signatures over what is refused.
-            self.asked.forget(peer, &proposal.location);
+            Err(error) if !matches!(error.disposition(), Disposition::Retry { .. }) => {
+                self.asked.forget(peer, &proposal.location);
+            }
+            Err(_) => {}
         }
         result
+    }
+
+    /// When a peer was last given a signature, whatever for.
+    pub(crate) fn given_to_peer(&self, peer: &str) -> Option<Instant> {
+        self.asked.given(peer)
     }
 
     /// When each peer first asked for a signature over this packet, by name.

@@ -16,6 +16,8 @@ use crate::{
 
 /// How many takeovers a proposer has that asked for a signature: it has to collect the others and to be mined.
 const COLLECTING: u32 = 4;
+/// How many takeovers a packet waits at most for a proposer that is there and has its hands full of others.
+const BUSY: u32 = 10;
 /// How many takeovers a node that came back leaves to whoever took its place: more than the next in rank waits, which may have
 /// seen that it is back.
 const AFTER_RETURN: u32 = 2;
@@ -156,7 +158,16 @@ impl Engine {
         let since_loss = lost_at.map_or(waited, |at| at.elapsed().min(waited));
         let (early, late) =
             (takeovers(left).saturating_sub(since_loss), takeovers(before.len()).saturating_sub(waited));
-        Some(early.min(late))
+        Some(early.min(late).max(self.turn_after_busy(&before, waited)))
+    }
+
+    /// In a flood whoever is first has not come to this packet yet. As long as it collects signatures for others it is not gone, and
+    /// all would propose everything.
+    fn turn_after_busy(&self, before: &[&dyn Cosigner], waited: Duration) -> Duration {
+        let takeover = self.tuning.takeover;
+        let given = before.iter().filter(|it| it.is_healthy()).filter_map(|it| self.attestor.given_to_peer(it.name()));
+        let quiet = given.max().map_or(takeover, |at| at.elapsed());
+        takeover.saturating_sub(quiet).min(takeover.saturating_mul(BUSY).saturating_sub(waited))
     }
 
     /// Those before this node in rank for a packet; nothing where this node does not serve the destination.

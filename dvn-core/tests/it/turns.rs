@@ -23,7 +23,7 @@ use dvn_core::{
 
 use crate::{
     engine::{Setup, key},
-    world::{DST, Running, SRC, for_a_while, until_state},
+    world::{Chains, DST, Running, SRC, for_a_while, until_state},
 };
 
 /// For tests that wait for it.
@@ -158,6 +158,28 @@ async fn one_that_comes_back_leaves_a_moment_to_whoever_took_its_place() {
 #[tokio::test]
 async fn the_next_in_rank_follows_one_that_does_nothing() {
     assert!(Stage::new(true).await.attested_after(TAKEOVER).await >= TAKEOVER);
+}
+
+/// In a flood the first in rank has its hands full of packets before this one, for ten takeovers at most.
+#[tokio::test]
+async fn one_that_is_busy_with_other_packets_keeps_its_turn() {
+    let stage = Stage::new(true).await;
+    let other = Chains::packet(2, b"another");
+    stage.setup.world.lock().send(other, BLOCK);
+    let (running, attestor) = stage.start_asked(TAKEOVER);
+    let location = until_state(&stage.setup.store, other, State::Verified).await.location;
+    let began = Instant::now();
+    let mut asks = 0;
+    while began.elapsed() < TAKEOVER * 3 {
+        let expiration = ChainTime(stage.setup.world.lock().time + 900);
+        let proposal = Proposal { location, dst_eid: DST, confirmations: Confirmations(5), expiration };
+        attestor.attest_for_peer(stage.peer.name, &proposal).await.unwrap();
+        asks += 1;
+        tokio::time::sleep(TAKEOVER / 6).await;
+    }
+    assert_eq!(stage.setup.executed(), 0, "the peer was given {asks} signatures and works on");
+    until_state(&stage.setup.store, stage.claim, State::Committed).await;
+    running.stop().await;
 }
 
 #[tokio::test]
