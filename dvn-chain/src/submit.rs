@@ -42,7 +42,6 @@ use tokio::sync::Mutex;
 pub use self::{fees::FeeCaps, purse::Purse, senders::SharedSubmitter};
 use self::{lane::LaneMemory, looks::Looks};
 use crate::{
-    head,
     panel::{Panel, PanelError},
     profile::{Finality, GasRules},
     range::Stride,
@@ -232,7 +231,7 @@ impl Submitter for EvmSubmitter {
     }
 
     async fn head(&self) -> Result<Head, SubmitError> {
-        let head = head::head(&self.panel, self.config.finality, self.config.floor).await;
+        let head = self.looks.head(&self.panel, &self.config).await;
         head.map_err(|it| self.missing(&it))
     }
 }

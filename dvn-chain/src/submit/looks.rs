@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use dvn_core::{destination::DestinationView, ids::BlockNumber, packet::Claim, signature::Committee};
+use dvn_core::{destination::DestinationView, ids::BlockNumber, packet::Claim, ports::Head, signature::Committee};
 use tokio::{
     sync::oneshot::{self, error::TryRecvError},
     time::Instant,
@@ -31,6 +31,7 @@ pub(super) struct Looks {
     /// How long a height counts as the newest; nothing is shared where this is zero.
     fresh: Duration,
     height: tokio::sync::Mutex<Option<(BlockNumber, Instant)>>,
+    head: tokio::sync::Mutex<Option<(Head, Instant)>>,
     seen: Mutex<Seen>,
     waiting: Mutex<Vec<(Claim, oneshot::Sender<Answer>)>>,
     /// Whoever holds it asks for all that wait.
@@ -66,6 +67,20 @@ impl Looks {
             *seen = Seen { at: number, ..Seen::default() };
         }
         Ok(number)
+    }
+
+    /// The newest and the newest final block, asked for no more often than they stay fresh.
+    pub(super) async fn head(&self, panel: &Panel, config: &SubmitterConfig) -> Result<Head, PanelError> {
+        let mut newest = self.head.lock().await;
+        if let Some((head, read)) = *newest
+            && read.elapsed() < self.fresh
+        {
+            return Ok(head);
+        }
+        let began = Instant::now();
+        let head = head::head(panel, config.finality, config.floor).await?;
+        *newest = Some((head, began));
+        Ok(head)
     }
 
     pub(super) async fn committee(
