@@ -29,8 +29,8 @@ use crate::{
 
 /// How long to leave a destination alone that cannot be compared.
 const EVERY: Duration = Duration::from_secs(2);
-/// A destination is compared once in so many polls, which are two blocks: a look is three calls, and a block may cost two.
-const POLLS: u32 = 4;
+/// A destination is compared once in so many polls, which are three blocks: a look is six calls, and a block may cost two.
+const POLLS: u32 = 6;
 /// Events near the tip that are remembered as explained; beyond, remembering begins anew, which only costs time.
 const MOST: usize = 10_000;
 

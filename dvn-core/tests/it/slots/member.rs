@@ -283,7 +283,9 @@ impl Member {
 
     /// A copy of the folder, with the configuration of the original, so that it has the same mirror.
     pub(super) async fn start_the_copy(&mut self) {
-        let copied = self.folder.path().join("copied");
+        // A folder of its own each time: what an earlier copy left would make a database of two halves.
+        let place = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let copied = place.path().join("copied");
         copy(&self.data(), &copied);
         let refused = self.open(&copied).await.err();
         let locked = matches!(refused, Some(MirrorError::Locked { .. }));
