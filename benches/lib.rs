@@ -2,3 +2,4 @@
 //! share is here.
 
 pub mod load;
+pub mod proc;

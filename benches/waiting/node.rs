@@ -1,7 +1,8 @@
 //! A whole node whose store holds so many jobs.
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, time::Duration};
 
+use dvn_benches::proc::Sample;
 use dvn_core::ids::{BlockNumber, Eid};
 use dvn_store::Sqlite;
 use dvn_testkit::{
@@ -52,32 +53,14 @@ async fn one(devnet: &Devnet, count: u64, what: &str, until: BlockNumber) {
     drop(sqlite);
     let process = start().await;
     let id = process.id().unwrap();
-    let (before, started) = (cpu(id), std::time::Instant::now());
+    let (before, started) = (Sample::read(id).unwrap(), std::time::Instant::now());
     while started.elapsed() < LOOK {
         devnet.chain("ethereum").unwrap().anvil().mine(1).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let used = cpu(id).saturating_sub(before).as_secs_f64() * 1_000.0 / started.elapsed().as_secs_f64();
-    let [now, most] = ["VmRSS", "VmHWM"].map(|name| memory(id, name));
-    println!("{count:>9}  {what:<28}{now:>10.0}{most:>10.0}{used:>12.0}");
+    let after = Sample::read(id).unwrap();
+    let used = after.time_since(&before).as_secs_f64() * 1_000.0 / started.elapsed().as_secs_f64();
+    let [now, most] = [after.now_kib, after.peak_kib].map(|kib| kib / 1_024);
+    println!("{count:>9}  {what:<28}{now:>10}{most:>10}{used:>12.0}");
     process.stop().await.unwrap();
-}
-
-fn proc(id: u32, file: &str) -> String {
-    fs::read_to_string(Path::new("/proc").join(id.to_string()).join(file)).unwrap_or_default()
-}
-
-/// Megabytes, from `/proc/PID/status`.
-fn memory(id: u32, name: &str) -> f64 {
-    let text = proc(id, "status");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1_024.0
-}
-
-/// User and system time, from `/proc/PID/stat`, whose clock ticks a hundred times a second on Linux.
-fn cpu(id: u32) -> Duration {
-    let text = proc(id, "stat");
-    let after = text.rsplit(')').next().unwrap_or_default();
-    let ticks = after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>();
-    Duration::from_millis(ticks * 10)
 }
